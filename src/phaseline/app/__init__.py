@@ -1,0 +1,1 @@
+"""The use-cases, which reach the world through ports."""

@@ -1,0 +1,1 @@
+"""Measures a running server, with the numbers that the README quotes."""

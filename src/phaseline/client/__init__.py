@@ -1,0 +1,1 @@
+"""Calls a Phaseline server from Python."""

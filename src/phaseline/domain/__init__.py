@@ -1,0 +1,1 @@
+"""What happens: the pure rules of executions, phases and operations."""

@@ -1,0 +1,1 @@
+"""Runs the phases that a Phaseline server leases."""
