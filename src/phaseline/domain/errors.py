@@ -141,7 +141,10 @@ class InvalidArgument(PhaselineError):
 
     @classmethod
     def all_of(
-        cls, violations: Iterable[FieldViolation], *, metadata: Mapping[str, str] | None = None
+        cls,
+        violations: Iterable[FieldViolation],
+        *,
+        metadata: Mapping[str, str] | None = None,
     ) -> Self:
         """Return the error for several violations, at least one; its reason is the first's."""
         found = tuple(violations)
@@ -230,16 +233,13 @@ class IllegalTransition(FailedPrecondition):
     ) -> None:
         self.resource, self.status, self.trigger = resource, str(status), str(trigger)
         name = f"{resource} {subject!r}" if subject else resource
+        told = {"resource": resource, "status": self.status, "trigger": self.trigger}
         super().__init__(
             message or f"{name} is {self.status} and cannot {self.trigger}",
             reason=Reason.INVALID_STATUS,
             subject=subject,
-            metadata={
-                **(metadata or {}),
-                "resource": resource,
-                "status": self.status,
-                "trigger": self.trigger,
-            },
+            # First and last: a status on the wire keeps the first entries, and ours must win.
+            metadata=told | dict(metadata or {}) | told,
         )
 
 
