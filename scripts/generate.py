@@ -1,4 +1,4 @@
-"""Generate src/phaseline/v1 from protos, or with --check compare it with what would be generated."""
+"""Generate src/phaseline/v1 from protos; with --check, compare it with what would come out."""
 
 import shutil
 import subprocess

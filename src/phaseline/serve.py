@@ -1,0 +1,1 @@
+"""The composition root: puts a server together and runs it."""

@@ -1,0 +1,1 @@
+"""Where a worker gets its phases from, and where its reports go."""
