@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
+from grpc_health.v1 import health
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from phaseline.v1 import (
     artifact_service_pb2,
@@ -93,14 +97,15 @@ def test_a_long_poll_is_not_cut_short() -> None:
     assert len(timeouts) == 2
 
 
-async def test_grpc_repeats_a_read_that_found_the_server_away(server: _AwayAtFirst) -> None:
+async def test_grpc_repeats_a_read_that_found_the_server_away(serve: Serve) -> None:
+    server = await serve(away=1)
     async with _channel(server) as channel:
-        stub = execution_service_pb2_grpc.ExecutionServiceStub(channel)
-        await stub.GetStatus(execution_service_pb2.GetStatusRequest())
+        await _get_status(channel)
     assert server.calls == ["GetStatus", "GetStatus"]
 
 
-async def test_grpc_leaves_an_execute_to_the_caller(server: _AwayAtFirst) -> None:
+async def test_grpc_leaves_an_execute_to_the_caller(serve: Serve) -> None:
+    server = await serve(away=1)
     async with _channel(server) as channel:
         stub = execution_service_pb2_grpc.ExecutionServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError):
@@ -108,13 +113,23 @@ async def test_grpc_leaves_an_execute_to_the_caller(server: _AwayAtFirst) -> Non
     assert server.calls == ["Execute"]
 
 
-class _AwayAtFirst(grpc.GenericRpcHandler):
-    """Answers the first call UNAVAILABLE and every later one with nothing in it."""
+async def test_every_healthy_replica_gets_calls_and_no_other(serve: Serve) -> None:
+    draining = await serve(healthy=False)
+    healthy = [await serve(), await serve()]
+    async with _channel(draining, *healthy) as channel:
+        while not all(server.calls for server in healthy):
+            await _get_status(channel)
+    assert draining.calls == []
 
-    port: int
 
-    def __init__(self) -> None:
+class _Server(grpc.GenericRpcHandler):
+    """Answers its first *away* calls UNAVAILABLE and every later one with nothing in it."""
+
+    address: str
+
+    def __init__(self, away: int) -> None:
         self.calls: list[str] = []
+        self._away = away
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         service, _, method = details.method.removeprefix("/").partition("/")
@@ -123,25 +138,43 @@ class _AwayAtFirst(grpc.GenericRpcHandler):
 
         async def answer(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
             self.calls.append(method)
-            if len(self.calls) == 1:
+            if len(self.calls) <= self._away:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
             return b""
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
 
+class Serve(Protocol):
+    """Starts a server on a free port."""
+
+    async def __call__(self, *, away: int = 0, healthy: bool = True) -> _Server: ...
+
+
 @pytest.fixture
-async def server() -> AsyncIterator[_AwayAtFirst]:
-    """Serve, on a free port, something that is away at first."""
-    handler = _AwayAtFirst()
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((handler,))
-    handler.port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield handler
-    await server.stop(None)
+async def serve() -> AsyncIterator[Serve]:
+    """Start servers that stop with the test."""
+    async with AsyncExitStack() as running:
+
+        async def start(*, away: int = 0, healthy: bool = True) -> _Server:
+            server, handler, state = grpc.aio.server(), _Server(away), health.aio.HealthServicer()
+            status = HealthCheckResponse.SERVING if healthy else HealthCheckResponse.NOT_SERVING
+            await state.set("", status)
+            add_HealthServicer_to_server(state, server)
+            server.add_generic_rpc_handlers((handler,))
+            handler.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+            await server.start()
+            running.push_async_callback(server.stop, None)
+            return handler
+
+        yield start
 
 
-def _channel(server: _AwayAtFirst) -> grpc.aio.Channel:
-    options = [("grpc.service_config", TEXT)]
-    return grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options)
+def _channel(*servers: _Server) -> grpc.aio.Channel:
+    target = "ipv4:" + ",".join(server.address for server in servers)
+    return grpc.aio.insecure_channel(target, options=[("grpc.service_config", TEXT)])
+
+
+async def _get_status(channel: grpc.aio.Channel) -> None:
+    stub = execution_service_pb2_grpc.ExecutionServiceStub(channel)
+    await stub.GetStatus(execution_service_pb2.GetStatusRequest())
