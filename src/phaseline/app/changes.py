@@ -1,0 +1,128 @@
+"""The change log as the rest of the program sees it: what each commit did, in commit order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+
+from phaseline.app.queries import ExecutionFilter
+from phaseline.domain.execution import Content, Execution, Operation
+from phaseline.domain.ids import Key
+from phaseline.domain.lifecycle import ExecutionStatus
+from phaseline.domain.payload import Payload
+
+
+class Resource(IntEnum):
+    """What a part of a change is a version of."""
+
+    EXECUTION = 0
+    PHASE = 1
+    OPERATION = 2
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """One resource as a commit left it, encoded once for everybody who is sent it."""
+
+    resource: Resource
+    #: The commit made the resource, and did not just change it.
+    is_new: bool
+    body: bytes
+    #: What the full view adds to the body, payloads left out.
+    extra: bytes = b""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What one commit did to one execution: the execution first, then phases, then operations."""
+
+    revision: int
+    key: Key
+    root_execution_id: str
+    changed_at: datetime
+    #: None if the commit made it.
+    status_before: ExecutionStatus | None
+    status_after: ExecutionStatus
+    parts: tuple[Part, ...]
+    #: For what never changes of it: its spec. None once the execution is deleted.
+    execution: Execution | None = None
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """All that one commit did."""
+
+    revision: int
+    entries: tuple[Entry, ...]
+
+
+class Announcer(Protocol):
+    """Is told of each commit, in order, right after it."""
+
+    def committed(self, commit: Commit) -> None:
+        """Take note of *commit*; never blocks and never fails."""
+
+
+class Feed(Protocol):
+    """Knows how far commits have come."""
+
+    @property
+    def head(self) -> int:
+        """The newest committed revision."""
+
+    async def changed(self, key: Key, *, after: int) -> None:
+        """Return once a revision past *after* changed the execution."""
+
+
+class ActivePage(msgspec.Struct, frozen=True):
+    """Some active executions, by execution_id, as of one revision."""
+
+    executions: Sequence[Execution]
+    has_more: bool
+    revision: int
+
+
+class TreePage(msgspec.Struct, frozen=True):
+    """An execution with phases and operations, to send it whole, as of one revision."""
+
+    execution: Execution
+    content: Content
+    outputs: dict[int, Payload]
+    operations: Sequence[Operation]
+    revision: int
+
+
+class Log(Protocol):
+    """Reads what is committed of the change log, on connections that no writer waits for."""
+
+    async def entries(
+        self, workspace_id: str, *, after: int, until: int, limit: int
+    ) -> Sequence[Entry]:
+        """
+        Return what commits past *after* up to *until* did in the workspace, in commit order.
+
+        Only the part of the execution itself is there. At most *limit* entries, but never half a
+        commit: a commit that alone has more comes whole.
+        """
+
+    async def entries_of(
+        self, key: Key, *, descendants: bool, after: int, until: int, limit: int
+    ) -> Sequence[Entry]:
+        """Return the same of one execution, all parts, if *descendants* with all below it."""
+
+    async def trimmed(self) -> int:
+        """Return the newest revision that is no longer kept; 0 if all are."""
+
+    async def active_page(
+        self, workspace_id: str, matching: ExecutionFilter, *, after_id: str, limit: int
+    ) -> ActivePage:
+        """Return active executions past *after_id* that match."""
+
+    async def tree_page(
+        self, key: Key, *, after_id: str, limit: int, full: bool
+    ) -> tuple[Sequence[TreePage], bool]:
+        """Return the execution, or those below it, past *after_id*, and whether there are more."""
+
+    async def identity(self) -> tuple[str, bytes]:
+        """Return the epoch of this database, and the secret that its tokens are signed with."""

@@ -1,0 +1,23 @@
+"""How large and how many things may be; a server's settings fill it in."""
+
+from __future__ import annotations
+
+import msgspec
+
+from phaseline.domain.start import StartLimits
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Limits of one server. Sizes are bytes."""
+
+    start: StartLimits = StartLimits()
+    payload: int = 1024 * 1024
+    operation_payload: int = 64 * 1024
+    phases_per_workflow: int = 100
+    tree_depth: int = 32
+    tree_size: int = 10_000
+    active_executions: int = 100_000
+    batch: int = 1000
+    prompt: int = 1024 * 1024
+    #: What an answer may take before payloads are left out of it.
+    answer: int = 3 * 1024 * 1024

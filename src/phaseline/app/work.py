@@ -1,0 +1,160 @@
+"""The use-cases of workers: leasing phases, and reporting on them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from datetime import timedelta
+
+import msgspec
+
+from phaseline.app.assignments import Assigned, Assignments
+from phaseline.app.caller import Caller
+from phaseline.app.leasing import Granted, LeaseMore, LeasePhases, LeaseTokens
+from phaseline.app.ports import Committed, Entropy, Prices, Reads, Writer
+from phaseline.app.reporting import UNKNOWN_LEASE, ReportPhase
+from phaseline.app.schemas import Schemas
+from phaseline.app.tokens import Signer
+from phaseline.domain.report import (
+    Completed,
+    Directive,
+    LeaseRequest,
+    Released,
+    Report,
+)
+from phaseline.domain.usage import ModelUsage
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """One directive for each report, and what `next` leased."""
+
+    directives: Sequence[Directive]
+    leased: Sequence[Assigned]
+
+
+class Work:
+    """The use-cases of workers."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reads: Reads,
+        *,
+        entropy: Entropy,
+        signer: Signer,
+        prices: Prices,
+        assignments: Assignments,
+    ) -> None:
+        self._writer = writer
+        self._entropy = entropy
+        self._prices = prices
+        self._tokens = LeaseTokens(signer)
+        self._assignments = assignments
+        self._schemas = Schemas()
+        self._draining = asyncio.Event()
+
+    async def lease(
+        self, caller: Caller, request: LeaseRequest, wait: timedelta
+    ) -> Sequence[Assigned]:
+        """
+        Lease phases, waiting up to *wait* for the first.
+
+        Cancelled, it leaves no lease behind that nobody knows of.
+        """
+        standing = self._writer.stand(LeasePhases(caller.workspace_id, request))
+        answer = asyncio.ensure_future(standing.answer())
+        drained = asyncio.ensure_future(self._draining.wait())
+        try:
+            await asyncio.wait(
+                (answer, drained),
+                timeout=wait.total_seconds(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not answer.done() and standing.withdraw():
+                return ()
+            granted = (await asyncio.shield(answer)).answer
+        except asyncio.CancelledError:
+            if not standing.withdraw():
+                await self._give_back((await asyncio.shield(answer)).answer)
+            raise
+        finally:
+            drained.cancel()
+            if not answer.done():
+                answer.cancel()
+        return await self._assigned(granted)
+
+    async def report(
+        self, caller: Caller, reports: Sequence[Report], more: LeaseRequest | None = None
+    ) -> Reported:
+        """
+        Store *reports*, each for itself, and lease what *more* asks for.
+
+        What is lost or late is told in the directive, not raised.
+        """
+        posted = [self._post(caller, report) for report in reports]
+        # Posted behind them, it finds the phases that they make ready in the same commit.
+        leasing = (
+            None
+            if more is None
+            else self._writer.post(LeaseMore(LeasePhases(caller.workspace_id, more)))
+        )
+        directives = [UNKNOWN_LEASE if one is None else (await one).answer for one in posted]
+        granted = () if leasing is None else (await leasing).answer
+        return Reported(directives, await self._assigned(granted) if granted else ())
+
+    def drain(self) -> None:
+        """Let every waiting `lease` return empty, and every later one at once."""
+        self._draining.set()
+
+    def _post(self, caller: Caller, report: Report) -> Awaitable[Committed[Directive]] | None:
+        ref = self._tokens.read(report.lease_token, caller.workspace_id)
+        if ref is None:
+            return None
+        artifacts = len(report.outcome.artifacts) if isinstance(report.outcome, Completed) else 0
+        return self._writer.post(
+            ReportPhase(
+                ref,
+                self._priced(report),
+                self._schemas.check,
+                tuple(self._entropy.bits() for _ in range(artifacts)),
+                self._entropy.fraction(),
+            )
+        )
+
+    def _priced(self, report: Report) -> Report:
+        if not report.usage_by_model:
+            return report
+        priced = tuple(self._with_cost(usage) for usage in report.usage_by_model)
+        return msgspec.structs.replace(report, usage_by_model=priced)
+
+    def _with_cost(self, usage: ModelUsage) -> ModelUsage:
+        if usage.cost_nanos is not None:
+            return usage
+        return msgspec.structs.replace(usage, cost_nanos=self._prices.cost_nanos(usage))
+
+    async def _assigned(self, granted: Sequence[Granted]) -> Sequence[Assigned]:
+        assigned = await self._assignments.make(granted)
+        if assigned.left_over:
+            await self._give_back(assigned.left_over)
+        if assigned.impossible:
+            await asyncio.gather(
+                *(
+                    self._writer.post(self._outcome(one, Report("", outcome=failed)))
+                    for one, failed in assigned.impossible
+                )
+            )
+        return assigned.assigned
+
+    async def _give_back(self, granted: Sequence[Granted]) -> None:
+        """Release leases whose answer nobody is there to take."""
+        released = Report("", outcome=Released())
+        await asyncio.gather(*(self._writer.post(self._outcome(one, released)) for one in granted))
+
+    def _outcome(self, granted: Granted, report: Report) -> ReportPhase:
+        return ReportPhase(
+            self._assignments.ref(granted),
+            report,
+            self._schemas.check,
+            (),
+            self._entropy.fraction(),
+        )

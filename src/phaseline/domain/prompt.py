@@ -1,0 +1,33 @@
+"""
+Filling prompts, in one pass: text that is put in is data and never expanded again.
+
+Placeholders are `$ARGUMENTS` (the task) and `{{name}}`, written without blanks. Any other text,
+braces and dollars included, stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+ARGUMENTS = "$ARGUMENTS"
+#: Names that every prompt may use.
+BUILT_INS = frozenset({"execution_id", "workflow_id"})
+
+_PLACEHOLDER = re.compile(r"\$ARGUMENTS|\{\{([A-Za-z0-9_-]{1,64})\}\}", re.ASCII)
+
+
+def names(template: str) -> tuple[str, ...]:
+    """Return the names in *template*, each once, in order of first use; not `$ARGUMENTS`."""
+    found = (match[1] for match in _PLACEHOLDER.finditer(template))
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def fill(template: str, *, task: str, value_of: Callable[[str], str]) -> str:
+    """Return *template* with each placeholder replaced by the task, or by `value_of(name)`."""
+
+    def text(match: re.Match[str]) -> str:
+        name = match[1]
+        return task if name is None else value_of(name)
+
+    return _PLACEHOLDER.sub(text, template)

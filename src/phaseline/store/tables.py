@@ -1,0 +1,330 @@
+"""
+The tables, the same on both databases.
+
+Times are integer microseconds since 1970 UTC and money is integer nano-dollars, so that both
+databases sort and compare them alike. What SQL asks about is a column; the rest of a state is one
+JSON text. Unset text is NULL where an index leaves it out.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from phaseline.domain.lifecycle import (
+    ACTIVE,
+    PHASE_TERMINAL,
+    TERMINAL,
+    ExecutionStatus,
+    PhaseStatus,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, values: frozenset[ExecutionStatus] | frozenset[PhaseStatus]) -> str:
+    return f"{column} IN (" + ", ".join(f"'{value}'" for value in sorted(values)) + ")"
+
+
+IS_ACTIVE = _one_of("status", ACTIVE)
+
+#: One row: which database this is, how far it has come, and what its tokens are signed with.
+identity = Table(
+    "identity",
+    metadata,
+    Column("only", Integer, nullable=False),
+    Column("epoch", String(36), nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    #: Revision of the newest commit.
+    Column("head", BigInteger, nullable=False),
+    #: Newest revision whose changes are no longer kept.
+    Column("trimmed", BigInteger, nullable=False),
+    PrimaryKeyConstraint("only"),
+    CheckConstraint("only = 1", name="only_one"),
+)
+
+workflows = Table(
+    "workflows",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("workflow_id", String(128), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "workflow_id", "version"),
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    Column("workflow_id", String(128), nullable=False),
+    Column("workflow_version", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("completed_at", BigInteger),
+    #: When time alone will change it.
+    Column("due_at", BigInteger),
+    Column("parent_execution_id", String(128)),
+    #: NULL for a root, so that only children take room in its index.
+    Column("root_execution_id", String(128)),
+    Column("step_key", String(128)),
+    Column("batch_id", String(128)),
+    Column("session_id", String(128)),
+    Column("user_id", String(128)),
+    Column("responder_id", String(128)),
+    Column("chat_message_id", String(128)),
+    Column("queue_name", String(128), nullable=False),
+    Column("total_tokens", BigInteger, nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
+    #: `ExecutionSpec`, which never changes.
+    Column("spec", Text, nullable=False),
+    #: `rows.State`.
+    Column("state", Text, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "execution_id"),
+    CheckConstraint(_one_of("status", frozenset(ExecutionStatus)), name="status_known"),
+    CheckConstraint(
+        f"({_one_of('status', TERMINAL)}) = (completed_at IS NOT NULL)", name="terminal_completed"
+    ),
+    CheckConstraint("due_at IS NULL OR completed_at IS NULL", name="terminal_not_due"),
+    CheckConstraint(
+        "(parent_execution_id IS NULL) = (root_execution_id IS NULL)", name="child_has_root"
+    ),
+)
+
+
+def _index(name: str, *columns: str, unique: bool = False, where: str = "") -> None:
+    condition = {"sqlite_where": text(where), "postgresql_where": text(where)} if where else {}
+    # Attached to the table by its columns.
+    Index(
+        f"ix_executions_{name}",
+        *(executions.c[column] for column in columns),
+        unique=unique,
+        **condition,
+    )
+
+
+_NEWEST = ("created_at", "execution_id")
+_index("created_at", "workspace_id", *_NEWEST)
+_index("workflow_id", "workspace_id", "workflow_id", *_NEWEST)
+_index("status", "workspace_id", "status", *_NEWEST)
+_index("queue_name", "workspace_id", "queue_name", *_NEWEST)
+_index("revision", "workspace_id", "revision")
+_index("cost_nanos", "workspace_id", "cost_nanos", "execution_id", where="cost_nanos > 0")
+_index("total_tokens", "workspace_id", "total_tokens", "execution_id", where="total_tokens > 0")
+_index("active", "workspace_id", *_NEWEST, where=IS_ACTIVE)
+_index("due_at", "due_at", where="due_at IS NOT NULL")
+_index(
+    "step_key",
+    "workspace_id",
+    "parent_execution_id",
+    "step_key",
+    unique=True,
+    where="step_key IS NOT NULL",
+)
+for _column in (
+    "parent_execution_id",
+    "root_execution_id",
+    "batch_id",
+    "session_id",
+    "user_id",
+    "responder_id",
+    "chat_message_id",
+):
+    _index(_column, "workspace_id", _column, *_NEWEST, where=f"{_column} IS NOT NULL")
+
+execution_labels = Table(
+    "execution_labels",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("value", String(256), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    PrimaryKeyConstraint("workspace_id", "name", "value", "created_at", "execution_id"),
+)
+
+execution_repos = Table(
+    "execution_repos",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("repo", String(256), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    PrimaryKeyConstraint("workspace_id", "repo", "created_at", "execution_id"),
+)
+
+#: How many executions there are by workflow and status, kept in the transaction that changes it.
+execution_counts = Table(
+    "execution_counts",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("workflow_id", String(128), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("total", BigInteger, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "workflow_id", "status"),
+    CheckConstraint("total >= 0", name="total_not_negative"),
+)
+
+phases = Table(
+    "phases",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("phase_id", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    #: Worker that holds, or last held, its lease.
+    Column("worker_id", String(128)),
+    Column("lease_expires_at", BigInteger),
+    Column("started_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("total_tokens", BigInteger, nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
+    #: `Phase`.
+    Column("state", Text, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "execution_id", "position"),
+    CheckConstraint(_one_of("status", frozenset(PhaseStatus)), name="status_known"),
+    CheckConstraint(
+        "(status = 'running') = (lease_expires_at IS NOT NULL)", name="running_has_lease"
+    ),
+    CheckConstraint(
+        f"({_one_of('status', PHASE_TERMINAL)}) = (completed_at IS NOT NULL)",
+        name="terminal_completed",
+    ),
+)
+
+#: What an execution was given.
+contents = Table(
+    "contents",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "execution_id"),
+)
+
+#: What a phase produced, and from where its next attempt can go on.
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("data", LargeBinary),
+    Column("uri", Text, nullable=False),
+    Column("media_type", String(128), nullable=False),
+    PrimaryKeyConstraint("workspace_id", "execution_id", "position", "kind"),
+    CheckConstraint("kind IN ('output', 'checkpoint')", name="kind_known"),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    Column("position", Integer, nullable=False),
+    #: Of the lease that reported it: an attempt that was released gives its number to the next.
+    Column("epoch", BigInteger, nullable=False),
+    Column("operation_id", String(128), nullable=False),
+    Column("phase_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    #: Place in the order of first record, in the execution.
+    Column("ordinal", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("operation_type", String(64), nullable=False),
+    Column("tool_name", String(128), nullable=False),
+    #: `OperationReport` without input and output.
+    Column("body", Text, nullable=False),
+    Column("input", LargeBinary),
+    Column("output", LargeBinary),
+    PrimaryKeyConstraint("workspace_id", "execution_id", "position", "epoch", "operation_id"),
+    Index("ix_operations_ordinal", "workspace_id", "execution_id", "ordinal", unique=True),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("artifact_id", String(128), nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("phase_id", String(64), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("media_type", String(128), nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("data", LargeBinary),
+    PrimaryKeyConstraint("workspace_id", "artifact_id"),
+    Index("ix_artifacts_execution_id", "workspace_id", "execution_id", "artifact_id"),
+)
+
+#: What each commit did to each execution, ready to be sent.
+changes = Table(
+    "changes",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    #: NULL for a root.
+    Column("root_execution_id", String(128)),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("status_before", String(16)),
+    Column("status_after", String(16), nullable=False),
+    #: The version of the execution: `Part`.
+    Column("execution", LargeBinary, nullable=False),
+    #: Versions of its phases and operations: a list of `Part`.
+    Column("parts", LargeBinary),
+    PrimaryKeyConstraint("workspace_id", "revision", "execution_id"),
+    Index("ix_changes_execution_id", "workspace_id", "execution_id", "revision"),
+    Index(
+        "ix_changes_root_execution_id",
+        "workspace_id",
+        "root_execution_id",
+        "revision",
+        sqlite_where=text("root_execution_id IS NOT NULL"),
+        postgresql_where=text("root_execution_id IS NOT NULL"),
+    ),
+)
+
+#: Writes that were answered, by request_id.
+requests = Table(
+    "requests",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("method", String(64), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "request_id"),
+    Index("ix_requests_created_at", "created_at"),
+)
