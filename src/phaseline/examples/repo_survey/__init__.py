@@ -1,0 +1,1 @@
+"""A survey of any git repository, made with git and the standard library."""
