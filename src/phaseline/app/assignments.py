@@ -13,7 +13,7 @@ from phaseline.app.ports import Clock, Reads, Slot
 from phaseline.app.tokens import Signer
 from phaseline.domain import prompt
 from phaseline.domain.advance import run_deadline
-from phaseline.domain.execution import Content, Execution, Phase
+from phaseline.domain.execution import NO_CONTENT, Content, Execution, Phase
 from phaseline.domain.failure import Failure, FailureKind
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import Failed
@@ -79,15 +79,17 @@ class Assignments:
         impossible: list[tuple[Granted, Failed]] = []
         room = self._limits.answer
         for one in granted:
-            content = await self._reads.content(one.slot.key)
+            content = NO_CONTENT
+            if one.execution.spec.has_content:
+                content = await self._reads.content(one.slot.key)
             text = _prompt(one, content, outputs)
             size = len(text.encode())
             if size > self._limits.prompt:
                 impossible.append((one, _too_large(size, self._limits.prompt)))
-            elif assigned and size + _content_size(content) > room:
+            elif assigned and size + content.size > room:
                 left_over.append(one)
             else:
-                room -= size + _content_size(content)
+                room -= size + content.size
                 made, room = await self._assigned(one, content, text, outputs, room)
                 assigned.append(made)
         return Made(assigned, left_over, impossible)
@@ -171,11 +173,6 @@ def _prompt(granted: Granted, content: Content, outputs: Mapping[Slot, Payload])
 def _time_left(execution: Execution, deadline: datetime | None, now: datetime) -> timedelta | None:
     ends = [end for end in (deadline, run_deadline(execution)) if end is not None]
     return max(min(ends) - now, timedelta()) if ends else None
-
-
-def _content_size(content: Content) -> int:
-    inputs = sum(len(value) for value in content.inputs.values())
-    return inputs + len(content.task) + len(content.payload_data or b"")
 
 
 def _too_large(size: int, longest: int) -> Failed:

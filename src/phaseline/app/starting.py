@@ -20,7 +20,7 @@ from phaseline.domain.errors import (
     Reason,
     ResourceExhausted,
 )
-from phaseline.domain.execution import Content, Execution
+from phaseline.domain.execution import Execution
 from phaseline.domain.ids import Key
 from phaseline.domain.lifecycle import ExecutionStatus
 from phaseline.domain.start import Place, StartRequest, check_inputs, start
@@ -85,7 +85,7 @@ class Start(msgspec.Struct, frozen=True):
             answer,
             executions=changed,
             renewals=renewed,
-            contents=((execution.key, content),) if content != Content() else (),
+            contents=((execution.key, content),) if execution.spec.has_content else (),
             remembered=self.idempotency.remember(msgspec.json.encode(answer)),
         )
 

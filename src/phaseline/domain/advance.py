@@ -48,6 +48,8 @@ def settle(execution: Execution, now: datetime, grace: timedelta = DEFAULT_GRACE
     """Return *execution* with all that follows from its state at *now*, summed up."""
     if execution.done:
         return summed(execution, now)
+    if execution.waits_until is not None and execution.waits_until <= now:
+        execution = replace(execution, waits_until=None)
     failed = next((phase for phase in execution.phases if _has_failed(phase)), None)
     if failed is not None and not stopping(execution):
         failure = replace(failed.failure or Failure(), phase_id=failed.phase_id)
@@ -102,7 +104,7 @@ def is_blocked(execution: Execution, position: int) -> bool:
 
 def begins_at(execution: Execution, phase: Phase) -> datetime | None:
     """Return the time before which *phase* may not begin, if there is one."""
-    times = [time for time in (execution.spec.start_at, phase.next_attempt_at) if time is not None]
+    times = [time for time in (execution.waits_until, phase.next_attempt_at) if time is not None]
     return max(times, default=None)
 
 
@@ -246,8 +248,8 @@ def _moments(execution: Execution) -> Iterator[datetime]:
     deadline = run_deadline(execution)
     if deadline is not None:
         yield deadline
-    if not execution.admitted and execution.spec.start_at is not None:
-        yield execution.spec.start_at
+    if execution.waits_until is not None:
+        yield execution.waits_until
     for position, phase in enumerate(execution.phases):
         if phase.status is PhaseStatus.PENDING and not is_blocked(execution, position):
             begins = begins_at(execution, phase)

@@ -134,6 +134,8 @@ class ExecutionSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     start_at: datetime | None = None
     output_schema_name: str = ""
     traceparent: str = ""
+    #: It was given something, which is kept as `Content`.
+    has_content: bool = False
 
 
 class Content(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -145,6 +147,15 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     payload_uri: str = ""
     payload_media_type: str = ""
     has_payload: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in an answer, roughly."""
+        inputs = sum(len(name) + len(value) for name, value in self.inputs.items())
+        return inputs + len(self.task) + len(self.payload_data or b"")
+
+
+NO_CONTENT = Content()
 
 
 class Execution(msgspec.Struct, frozen=True):
@@ -172,6 +183,8 @@ class Execution(msgspec.Struct, frozen=True):
     max_budget_nanos: int | None = None
     cancellation: Cancellation | None = None
     failure: Failure | None = None
+    #: The start_at that lies ahead; None once it has passed.
+    waits_until: datetime | None = None
     #: Holds, or needs none of, the slots of its workflow's concurrency limit.
     admitted: bool = True
     is_purged: bool = False
@@ -234,6 +247,8 @@ class Operation(msgspec.Struct, frozen=True):
     ordinal: int
     reported: OperationReport
     revision: int = 0
+    #: Reported for the first time, by the report at hand; not stored.
+    is_new: bool = False
 
 
 class Artifact(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from phaseline.domain import prompt
 from phaseline.domain.advance import settle
 from phaseline.domain.checks import labels, positive, text
 from phaseline.domain.errors import FieldViolation, InvalidArgument, Reason
-from phaseline.domain.execution import Content, Execution, ExecutionSpec, Phase
+from phaseline.domain.execution import NO_CONTENT, Content, Execution, ExecutionSpec, Phase
 from phaseline.domain.ids import EXECUTION_ID, ID_LENGTH
 from phaseline.domain.lifecycle import ExecutionStatus
 from phaseline.domain.payload import Payload
@@ -105,6 +105,7 @@ def start(
     inputs = {
         given.name: given.default_value for given in workflow.spec.inputs if given.default_value
     } | dict(request.inputs)
+    content = _content(request, inputs)
     above = place.ancestor_execution_ids
     spec = ExecutionSpec(
         workspace_id=place.workspace_id,
@@ -128,6 +129,7 @@ def start(
         start_at=request.start_at if request.start_at and request.start_at > now else None,
         output_schema_name=request.output_schema_name or workflow.spec.output_schema_name,
         traceparent=request.traceparent,
+        has_content=content != NO_CONTENT,
     )
     execution = Execution(
         spec=spec,
@@ -141,9 +143,10 @@ def start(
             if request.max_budget_nanos is None
             else request.max_budget_nanos
         ),
+        waits_until=spec.start_at,
         admitted=workflow.spec.concurrency is None,
     )
-    return settle(execution, now), _content(request, inputs)
+    return settle(execution, now), content
 
 
 def _content(request: StartRequest, inputs: Mapping[str, str]) -> Content:

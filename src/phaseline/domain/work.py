@@ -293,6 +293,7 @@ def _record(
             attempt=phase.attempt,
             ordinal=place,
             reported=told if told.timestamp else replace(told, timestamp=now),
+            is_new=told.operation_id not in recorded,
         )
     names = {told.tool_name for told in reports if told.tool_name} | set(phase.tool_names)
     lease = replace(phase.lease, tool_call_count=phase.lease.tool_call_count + tools)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
 import msgspec
+from sqlalchemy import RowMapping
 
 from phaseline.app.changes import Part
 from phaseline.app.ports import Remembered, Slot
@@ -44,6 +45,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     max_budget_nanos: int | None = None
     cancellation: Cancellation | None = None
     failure: Failure | None = None
+    waits_until: datetime | None = None
     admitted: bool = True
     is_purged: bool = False
     tree_size: int = 1
@@ -129,9 +131,7 @@ def execution_row(execution: Execution) -> Row:
     )
 
 
-def execution_of(
-    row: Mapping[str, Any], workflow: Workflow, phases: Sequence[Phase] = ()
-) -> Execution:
+def execution_of(row: RowMapping, workflow: Workflow, phases: Sequence[Phase] = ()) -> Execution:
     """Return the execution of a row."""
     state = _state_decoder.decode(row["state"])
     return Execution(
@@ -186,7 +186,7 @@ def workflow_row(workflow: Workflow) -> Row:
     )
 
 
-def workflow_of(row: Mapping[str, Any]) -> Workflow:
+def workflow_of(row: RowMapping) -> Workflow:
     """Return the workflow of a row."""
     return Workflow(
         workspace_id=row["workspace_id"],
@@ -212,7 +212,7 @@ def payload_row(slot: Slot, kind: str, payload: Payload) -> Row:
     return (*slot.key, slot.position, kind, payload.data, payload.uri, payload.media_type)
 
 
-def payload_of(row: Mapping[str, Any]) -> Payload:
+def payload_of(row: RowMapping) -> Payload:
     """Return the payload of a row."""
     return Payload(row["data"], row["uri"], row["media_type"])
 
@@ -240,7 +240,7 @@ def operation_row(operation: Operation) -> Row:
     )
 
 
-def operation_of(row: Mapping[str, Any]) -> Operation:
+def operation_of(row: RowMapping) -> Operation:
     """Return the operation of a row; with input and output if they were selected."""
     told = _operation_decoder.decode(row["body"])
     given, returned = row.get("input"), row.get("output")
@@ -279,7 +279,7 @@ def artifact_row(artifact: Artifact, data: bytes | None) -> Row:
     )
 
 
-def artifact_of(row: Mapping[str, Any]) -> Artifact:
+def artifact_of(row: RowMapping) -> Artifact:
     """Return the artifact of a row."""
     return Artifact(
         artifact_id=row["artifact_id"],

@@ -8,6 +8,8 @@ JSON text. Unset text is NULL where an index leaves it out.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -80,14 +82,7 @@ executions = Table(
     Column("execution_id", String(128), nullable=False),
     Column("workflow_id", String(128), nullable=False),
     Column("workflow_version", Integer, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("revision", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    Column("started_at", BigInteger),
-    Column("completed_at", BigInteger),
-    #: When time alone will change it.
-    Column("due_at", BigInteger),
     Column("parent_execution_id", String(128)),
     #: NULL for a root, so that only children take room in its index.
     Column("root_execution_id", String(128)),
@@ -98,10 +93,17 @@ executions = Table(
     Column("responder_id", String(128)),
     Column("chat_message_id", String(128)),
     Column("queue_name", String(128), nullable=False),
+    #: `ExecutionSpec`. Up to here nothing ever changes.
+    Column("spec", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("completed_at", BigInteger),
+    #: When time alone will change it.
+    Column("due_at", BigInteger),
     Column("total_tokens", BigInteger, nullable=False),
     Column("cost_nanos", BigInteger, nullable=False),
-    #: `ExecutionSpec`, which never changes.
-    Column("spec", Text, nullable=False),
     #: `rows.State`.
     Column("state", Text, nullable=False),
     PrimaryKeyConstraint("workspace_id", "execution_id"),
@@ -117,7 +119,9 @@ executions = Table(
 
 
 def _index(name: str, *columns: str, unique: bool = False, where: str = "") -> None:
-    condition = {"sqlite_where": text(where), "postgresql_where": text(where)} if where else {}
+    condition: dict[str, Any] = {}
+    if where:
+        condition = {"sqlite_where": text(where), "postgresql_where": text(where)}
     # Attached to the table by its columns.
     Index(
         f"ix_executions_{name}",
@@ -132,9 +136,9 @@ _index("created_at", "workspace_id", *_NEWEST)
 _index("workflow_id", "workspace_id", "workflow_id", *_NEWEST)
 _index("status", "workspace_id", "status", *_NEWEST)
 _index("queue_name", "workspace_id", "queue_name", *_NEWEST)
-_index("revision", "workspace_id", "revision")
-_index("cost_nanos", "workspace_id", "cost_nanos", "execution_id", where="cost_nanos > 0")
-_index("total_tokens", "workspace_id", "total_tokens", "execution_id", where="total_tokens > 0")
+_index("revision", "workspace_id", "revision", "execution_id")
+_index("cost_nanos", "workspace_id", "cost_nanos", "execution_id")
+_index("total_tokens", "workspace_id", "total_tokens", "execution_id")
 _index("active", "workspace_id", *_NEWEST, where=IS_ACTIVE)
 _index("due_at", "due_at", where="due_at IS NOT NULL")
 _index(

@@ -1,0 +1,50 @@
+"""Named points at which a test can stop the world, or end it."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import Protocol
+
+
+class Point(StrEnum):
+    """Where a crash would hurt most."""
+
+    COMMIT_BEFORE = "commit.before"
+    COMMIT_AFTER = "commit.after"
+
+
+class Points(Protocol):
+    """Is told of each point that is reached."""
+
+    async def reached(self, point: Point) -> None:
+        """Do nothing, in production."""
+
+
+class NoPoints:
+    """The points of a server in production."""
+
+    async def reached(self, point: Point) -> None:
+        return
+
+
+class DyingAt:
+    """Ends the process the nth time that it comes to a point, like a power cut."""
+
+    def __init__(self, point: Point, times: int = 1) -> None:
+        self._point, self._times = point, times
+
+    async def reached(self, point: Point) -> None:
+        if point is self._point:
+            self._times -= 1
+            if self._times <= 0:
+                # Not an exception: that would still run `finally` and roll back.
+                os._exit(70)
+
+
+def points_from(text: str) -> Points:
+    """Return the points that *text* asks for: "commit.before", or "commit.after:3"; empty: none."""
+    if not text:
+        return NoPoints()
+    name, _, times = text.partition(":")
+    return DyingAt(Point(name), int(times or 1))
