@@ -33,6 +33,10 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
     #: What the full view adds to the body, payloads left out.
     extra: bytes = b""
+    #: Position of the phase, ordinal of the operation: its place among those of the execution.
+    ordinal: int = 0
+    #: The full view adds a payload that is stored apart.
+    has_payload: bool = False
 
 
 class Entry(msgspec.Struct, frozen=True):
