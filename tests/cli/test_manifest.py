@@ -207,6 +207,18 @@ def test_an_empty_mapping_is_set() -> None:
             "must be a whole number, is '2'",
         ),
         (
+            "concurrency: { max_running: true }",
+            (1, 29),
+            "concurrency.max_running",
+            "must be a whole number, is 'true'",
+        ),
+        (
+            f"{PHASE}retry_policy: {{ multiplier: true }}",
+            (5, 33),
+            "phases[0].retry_policy.multiplier",
+            "must be a number, is 'true'",
+        ),
+        (
             "concurrency: { max_running: 2147483648 }",
             (1, 29),
             "concurrency.max_running",
@@ -280,6 +292,11 @@ def test_a_written_workflow_is_pleasant_to_read() -> None:
     assert "    timeout: 1h30m\n" in written
     assert "      output_limit_bytes: 1048576\n" in written
     assert "  country: 'no'\n" in written
+
+
+def test_a_large_number_is_written_with_its_exponent() -> None:
+    (workflow,) = load(f"{PHASE}config: {{ large: 1e300, small: 3.0 }}\n")
+    assert "      large: 1e+300\n      small: 3\n" in dump(workflow)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

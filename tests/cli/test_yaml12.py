@@ -137,6 +137,9 @@ def test_what_is_written_reads_as_the_same(value: Data) -> None:
         ("one\n  two\n", "|\n  one\n    two\n"),
         ("one\n\ntwo", "|-\n  one\n\n  two"),
         ("one \ntwo", '"one \\ntwo"'),
+        ("  one\ntwo", '"  one\\ntwo"'),
+        ("one\n\n", '"one\\n\\n"'),
+        ("word " * 50 + "end", "word " * 50 + "end"),
     ],
 )
 def test_text_is_written_for_people_and_for_other_parsers(text: str, written: str) -> None:
