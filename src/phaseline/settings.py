@@ -207,9 +207,10 @@ class Settings(BaseSettings):
     watch: Watch = Watch()
     worker: Worker = Worker()
 
-    address: str = _said(DEFAULT_ADDRESS, "server that commands and workers call")
+    server: str = _said(DEFAULT_ADDRESS, "address of the server that commands and workers call")
     token: SecretStr | None = _said(None, "bearer token that they send")
-    ca: Path | None = _said(None, "certificates that they trust, PEM; implies TLS")
+    tls: bool = _said(False, "they use TLS, and trust the certificates of the system")
+    ca: Path | None = _said(None, "certificates that they trust instead, PEM; implies tls")
     output: Literal["table", "json", "yaml"] = _said("table", "form in which commands print")
 
     @field_validator("listen")
