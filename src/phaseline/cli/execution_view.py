@@ -1,0 +1,152 @@
+"""One execution on the screen: what it is, how far it is, what it does."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from phaseline.cli import figures, operation_view, phase_view, style
+from phaseline.cli.follow import Followed
+from phaseline.cli.frame import Frame
+from phaseline.v1.execution_pb2 import Execution
+
+_TAIL = 10
+_SEPARATOR = " · "
+
+
+def render(followed: Followed, frame: Frame) -> RenderableType:
+    """
+    Return the whole view within the frame.
+
+    When lines are short, operations are left out first, then phases that are over or far ahead.
+    """
+    top = header(followed, frame)
+    room = None
+    if frame.height is not None:
+        room = frame.height - len(top.renderables) - len(followed.descendants) - 4
+    parts: list[RenderableType] = [top]
+    if followed.phases:
+        parts += ["", phase_view.table(followed, frame._replace(height=room))]
+    if followed.descendants:
+        parts += ["", descendants(followed, frame)]
+    tail = _TAIL if room is None else max(0, min(_TAIL, room - len(followed.phases)))
+    if followed.operations and tail:
+        last = list(followed.operations.values())[-tail:]
+        parts += ["", operation_view.table(last, frame)]
+    return Group(*parts)
+
+
+def header(followed: Followed, frame: Frame) -> Group:
+    """Return what it runs, where it stands and what it has used."""
+    execution = followed.execution
+    lines = [_title(execution), _state(followed, frame)]
+    lines += [_fact(label, text) for label, text in _facts(execution) if text]
+    lines += [text for text in (_trouble(execution), _next_step(execution)) if text]
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+    return Group(*lines)
+
+
+def summary(execution: Execution) -> Text:
+    """Return in one line how it ended."""
+    status = style.execution_status(execution)
+    look = style.look(status)
+    text = Text.assemble((f"{look.mark} {status}", f"bold {look.colour}"))
+    took = figures.duration(execution.duration.ToTimedelta())
+    return text.append(" in " + _SEPARATOR.join([took, _phases(execution), *_used(execution)]))
+
+
+def descendants(followed: Followed, frame: Frame) -> Table:
+    """Return the executions below it, one a line."""
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    for title in ("", "DESCENDANT", "WORKFLOW", "STATUS"):
+        table.add_column(title, no_wrap=True)
+    for title in ("PHASES", "TOKENS", "COST", "TIME"):
+        table.add_column(title, no_wrap=True, justify="right")
+    for child in followed.descendants.values():
+        status = style.execution_status(child)
+        table.add_row(
+            style.painted_mark(status, frame.turning),
+            child.execution_id,
+            figures.plain(child.workflow_id),
+            Text(status, style=style.look(status).colour),
+            f"{child.completed_phases}/{child.total_phases}",
+            figures.tokens(child.usage),
+            figures.cost(child.usage),
+            figures.duration(followed.durations.of_execution(child, frame.now)),
+        )
+    return table
+
+
+def _title(execution: Execution) -> Text:
+    name = figures.plain(execution.workflow_name or execution.workflow_id)
+    version, id_ = f" v{execution.workflow_version}", execution.execution_id
+    return Text.assemble((name, "bold"), (version, "dim"), _SEPARATOR, (id_, "cyan"))
+
+
+def _state(followed: Followed, frame: Frame) -> Text:
+    execution = followed.execution
+    status = style.execution_status(execution)
+    took = figures.duration(followed.durations.of_execution(execution, frame.now))
+    facts = [took, _phases(execution), *_used(execution)]
+    return Text.assemble(
+        style.painted_mark(status, frame.turning),
+        (f" {status}", f"bold {style.look(status).colour}"),
+        "  " + _SEPARATOR.join(facts),
+    )
+
+
+def _phases(execution: Execution) -> str:
+    return f"{execution.completed_phases} of {execution.total_phases} phases"
+
+
+def _used(execution: Execution) -> list[str]:
+    """Return tokens, cost and what else it has used."""
+    usage, tree = execution.usage, execution.tree_usage
+    cost = figures.cost(usage)
+    if execution.max_budget_usd:
+        cost += f" of {figures.money(execution.max_budget_usd)}"
+    if tree.cost_usd and tree.cost_usd != usage.cost_usd:
+        cost += f" ({figures.cost(tree)} with descendants)"
+    used = [f"{figures.tokens(usage)} tokens", cost]
+    if usage.tool_call_count:
+        used.append(figures.count(usage.tool_call_count, "tool call"))
+    if usage.credits_used not in ("", "0"):
+        used.append(f"{usage.credits_used} credits")
+    return used
+
+
+def _fact(label: str, text: str, colour: str = "") -> Text:
+    return Text.assemble((f"{label:<8}", "dim"), (figures.plain(text), colour))
+
+
+def _facts(execution: Execution) -> list[tuple[str, str]]:
+    return [
+        ("task", execution.task),
+        ("repos", " ".join(execution.repos)),
+        ("labels", figures.pairs(execution.labels)),
+        ("parent", execution.parent_execution_id),
+    ]
+
+
+def _trouble(execution: Execution) -> Text | None:
+    if execution.HasField("failure"):
+        failure = execution.failure
+        where = f"{failure.phase_id}: " if failure.phase_id else ""
+        return _fact("failure", f"{where}{figures.failure(failure)}", "red")
+    if execution.HasField("cancellation"):
+        cancellation = execution.cancellation
+        reason = f": {cancellation.reason}" if cancellation.reason else ""
+        return _fact("stopped", f"by {cancellation.cancelled_by}{reason}")
+    return None
+
+
+def _next_step(execution: Execution) -> Text | None:
+    status = style.execution_status(execution)
+    if status == "paused":
+        text = f"paused; go on with: phaseline resume {execution.execution_id}"
+        return Text(text, style="yellow")
+    if status == "pending" and execution.HasField("start_at"):
+        return _fact("begins", f"{figures.date_and_time(execution.start_at)}")
+    return None
