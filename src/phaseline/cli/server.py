@@ -1,0 +1,138 @@
+"""Commands that run a server and ask for its health."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phaseline.cli.failures import ExitCode
+from phaseline.cli.options import Logging
+from phaseline.cli.session import Session
+
+if TYPE_CHECKING:
+    from phaseline.settings import Settings
+
+_TLS = "TLS and credentials"
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a server listens and what it keeps its data in."""
+
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Listen here; 127.0.0.1:7171 by default.", show_default=False
+        ),
+    ] = None
+    db: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|URL",
+            help="SQLite file, or URL of a PostgreSQL database; a file of yours by default.",
+            show_default=False,
+        ),
+    ] = None
+    drain_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="How long stopping may take; 30s by default.",
+            show_default=False,
+        ),
+    ] = None
+    insecure: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure",
+            help="Listen beyond this machine although there are no credentials or no TLS.",
+            show_default=False,
+            rich_help_panel=_TLS,
+        ),
+    ] = None
+    credentials_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Bearer tokens that are accepted.",
+            show_default=False,
+            rich_help_panel=_TLS,
+        ),
+    ] = None
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Certificate chain, PEM.", show_default=False, rich_help_panel=_TLS
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Its private key, PEM.", show_default=False, rich_help_panel=_TLS
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The worker inside a development server."""
+
+    slots: Annotated[
+        int | None,
+        typer.Option(min=1, help="Phases run at the same time; 16 by default.", show_default=False),
+    ] = None
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(help="Queue to take phases from; repeatable.", show_default=False),
+    ] = None
+    module: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--module", "-m", help="Python module with handlers; repeatable.", show_default=False
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the section `worker` that the options say."""
+        return {"slots": self.slots, "queues": self.queue or None, "modules": self.module or None}
+
+
+async def dev(session: Session, listening: Listening, inside: Inside, logging: Logging) -> None:
+    """Run a server with a worker inside: all it takes on a laptop."""
+    settings = session.settings_with(
+        worker=inside.settings(), **asdict(listening), **asdict(logging)
+    )
+    session.output.note(f"server on {settings.listen}; stop it with Ctrl-C")
+    session.output.note("try: phaseline apply --example repo-survey")
+    await _serve(settings, embedded_worker=True)
+
+
+async def serve(session: Session, listening: Listening, logging: Logging) -> None:
+    """Run a server; phases are run by workers. SIGTERM drains it."""
+    settings = session.settings_with(**asdict(listening), **asdict(logging))
+    await _serve(settings, embedded_worker=False)
+
+
+async def health(
+    session: Session,
+    service: Annotated[
+        str, typer.Argument(help="One of its services, such as phaseline.v1.ExecutionService.")
+    ] = "",
+) -> None:
+    """Ask a server whether it serves; exit 5 unless it does."""
+    async with session.connected() as client:
+        answer = await client.health(service)
+    session.output.text(answer)
+    if answer != "SERVING":
+        raise typer.Exit(ExitCode.UNAVAILABLE)
+
+
+async def _serve(settings: Settings, *, embedded_worker: bool) -> None:
+    from phaseline import serve
+    from phaseline.telemetry import set_up_logging
+
+    set_up_logging(settings.log_level, settings.log_format)
+    await serve.serve(settings, embedded_worker=embedded_worker)

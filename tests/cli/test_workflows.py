@@ -1,0 +1,182 @@
+"""Workflows are stored, listed and shown."""
+
+import json
+from pathlib import Path
+
+from phaseline.cli import manifest
+from phaseline.domain.errors import InvalidArgument, NotFound
+from phaseline.v1 import workflow_pb2, workflow_service_pb2
+from tests.cli.conftest import Program
+from tests.support import messages
+from tests.support.fake_service import FakeService
+
+YAML = """\
+workflow_id: nightly
+phases:
+  - phase_id: build
+    handler: command
+"""
+
+
+def applied(
+    request: workflow_service_pb2.ApplyWorkflowRequest,
+) -> workflow_service_pb2.ApplyWorkflowResponse:
+    """Answer as a server that has the workflow in one version already."""
+    workflow = workflow_pb2.Workflow()
+    workflow.CopyFrom(request.workflow)
+    workflow.version = 2
+    return workflow_service_pb2.ApplyWorkflowResponse(workflow=workflow, changed=True)
+
+
+def test_each_workflow_of_each_file_is_stored(
+    program: Program, service: FakeService, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(YAML + "---\n" + YAML.replace("nightly", "weekly"))
+    (tmp_path / "b.yaml").write_text(YAML.replace("nightly", "yearly"))
+    service.answer("ApplyWorkflow", applied)
+    ended = program("apply", "a.yaml", "b.yaml")
+    assert ended.out.splitlines() == [
+        "nightly v2 changed",
+        "weekly v2 changed",
+        "yearly v2 changed",
+    ]
+
+
+def test_what_became_of_it_is_told(program: Program, service: FakeService, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(YAML)
+    stored = workflow_pb2.Workflow(workflow_id="nightly", version=1)
+    response = workflow_service_pb2.ApplyWorkflowResponse
+    service.answer(
+        "ApplyWorkflow",
+        response(workflow=stored, changed=True),
+        response(workflow=stored, changed=False),
+        response(workflow=stored, changed=True),
+        applied,
+    )
+    told = [
+        program("apply", "a.yaml", *more).out
+        for more in ((), (), ("--validate-only",), ("--validate-only",))
+    ]
+    assert told == [
+        "nightly v1 added\n",
+        "nightly v1 unchanged\n",
+        "nightly v1 would be new\n",
+        "nightly v2 would be changed\n",
+    ]
+    checks = [one.validate_only for one in service.requests("ApplyWorkflow")]
+    assert checks == [False, False, True, True]
+
+
+def test_an_example_can_be_stored_by_name(program: Program, service: FakeService) -> None:
+    service.answer("ApplyWorkflow", applied)
+    assert program("apply", "--example", "repo-survey").out == "repo-survey v2 changed\n"
+
+
+def test_an_unknown_example_is_not_found(program: Program, service: FakeService) -> None:
+    ended = program("apply", "--example", "nope")
+    assert ended.code == 3
+    assert ended.err.startswith("error: there is no example 'nope', only ")
+    assert ended.err.splitlines()[-1] == "hint: `phaseline examples` lists them"
+
+
+def test_nothing_is_stored_unless_every_file_can_be_read(
+    program: Program, service: FakeService, tmp_path: Path
+) -> None:
+    (tmp_path / "good.yaml").write_text(YAML)
+    (tmp_path / "bad.yaml").write_text(YAML.replace("handler", "handlr"))
+    ended = program("apply", "good.yaml", "bad.yaml")
+    assert ended.code == 2
+    assert ended.err.startswith("error: bad.yaml:4:5: phases[0].handlr is not known")
+    assert service.requests("ApplyWorkflow") == []
+
+
+def test_a_file_that_is_not_there_is_named(program: Program, service: FakeService) -> None:
+    ended = program("apply", "missing.yaml")
+    assert (ended.code, ended.err) == (
+        2,
+        "error: cannot read missing.yaml: No such file or directory\n",
+    )
+
+
+def test_nothing_to_apply_is_wrong_usage(program: Program) -> None:
+    ended = program("apply")
+    assert (ended.code, ended.err) == (
+        2,
+        "error: there is nothing to apply\nhint: give files, or --example NAME\n",
+    )
+
+
+def test_what_the_server_refuses_is_told_by_field(
+    program: Program, service: FakeService, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(YAML)
+    service.answer(
+        "ApplyWorkflow",
+        InvalidArgument.of("workflow.phases[0].prompt", "names {{x}}", "UNKNOWN_PLACEHOLDER"),
+    )
+    ended = program("apply", "a.yaml")
+    assert ended.code == 2
+    assert ended.err == "error: workflow.phases[0].prompt names {{x}}\n"
+
+
+def listed(*ids: str, more: bool = False) -> workflow_service_pb2.ListWorkflowsResponse:
+    return workflow_service_pb2.ListWorkflowsResponse(
+        workflows=[
+            workflow_pb2.Workflow(workflow_id=one, version=1, updated_at=messages.timestamp())
+            for one in ids
+        ],
+        next_page_token="t" if more else "",
+    )
+
+
+def test_workflows_alone_lists_them(program: Program, service: FakeService) -> None:
+    service.answer("ListWorkflows", listed("a", more=True), listed("b"))
+    ended = program("workflows")
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["WORKFLOW", "a", "b"]
+
+
+def test_workflows_list_does_the_same(program: Program, service: FakeService) -> None:
+    service.answer("ListWorkflows", listed("a"))
+    assert program("workflows", "list").out == program("workflows").out
+
+
+def test_workflows_as_json_are_one_a_line(program: Program, service: FakeService) -> None:
+    service.answer("ListWorkflows", listed("a", "b"))
+    lines = program("workflows", "-o", "json").out.splitlines()
+    assert [json.loads(line)["workflow_id"] for line in lines] == ["a", "b"]
+
+
+def test_without_workflows_the_way_to_the_first_is_told(
+    program: Program, service: FakeService
+) -> None:
+    service.answer("ListWorkflows", listed())
+    assert program("workflows") == (
+        0,
+        "",
+        "there are no workflows; add one: phaseline apply FILE\n",
+    )
+
+
+def test_a_workflow_is_shown_so_that_it_can_be_applied_again(
+    program: Program, service: FakeService
+) -> None:
+    [workflow] = manifest.load(YAML)
+    workflow.version = 7
+    response = workflow_service_pb2.GetWorkflowResponse(workflow=workflow)
+    service.answer("GetWorkflow", response)
+    ended = program("workflows", "get", "nightly", "--version", "7")
+    assert manifest.load(ended.out) == manifest.load(YAML)
+    assert ended.err == "version 7\n"
+    assert service.requests("GetWorkflow")[0].version == 7
+
+
+def test_a_workflow_as_json_has_what_the_server_set(program: Program, service: FakeService) -> None:
+    [workflow] = manifest.load(YAML)
+    workflow.version = 7
+    service.answer("GetWorkflow", workflow_service_pb2.GetWorkflowResponse(workflow=workflow))
+    assert json.loads(program("workflows", "get", "nightly", "-o", "json").out)["version"] == 7
+
+
+def test_an_unknown_workflow_is_not_found(program: Program, service: FakeService) -> None:
+    service.answer("GetWorkflow", NotFound("workflow", "nope"))
+    assert program("workflows", "get", "nope").code == 3
