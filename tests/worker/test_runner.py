@@ -1,0 +1,392 @@
+"""A runner leases what it has room for, reports many phases together, and loses nothing."""
+
+import asyncio
+import threading
+from datetime import timedelta
+
+import pytest
+
+from phaseline.domain.errors import (
+    InvalidArgument,
+    Unauthenticated,
+    Unavailable,
+)
+from phaseline.domain.failure import FailureKind
+from phaseline.domain.report import Completed, Failed, Report
+from phaseline.worker.context import Context
+from phaseline.worker.registry import Registry
+from phaseline.worker.runner import Runner
+from tests.support.clock import turns
+from tests.support.source import FakeSource, assignment
+from tests.support.worker import Rig, until_stopped
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig(slots=4)
+
+
+async def test_a_leased_phase_is_run_and_its_output_reported(rig: Rig) -> None:
+    @rig.handles()
+    async def work(context: Context) -> str:
+        return f"did {context.prompt}"
+
+    async with rig.running():
+        await rig.runs(prompt="the dishes")
+
+    assert rig.output().data == b"did the dishes"
+
+
+async def test_a_handler_that_is_no_coroutine_runs_in_a_thread_of_its_own(rig: Rig) -> None:
+    here = threading.get_ident()
+
+    @rig.handles()
+    def work(context: Context) -> dict[str, bool]:
+        return {"here": threading.get_ident() == here}
+
+    async with rig.running():
+        await rig.runs()
+        await rig.source.called(1)
+
+    assert rig.output().data == b'{"here":false}'
+
+
+async def test_the_first_poll_asks_for_all_slots_and_says_who_asks(rig: Rig) -> None:
+    rig.handles("one")(until_stopped)
+    rig.handles("two")(until_stopped)
+
+    async with rig.running():
+        pass
+
+    (request,) = rig.source.lease_requests
+    assert request.max_phases == 4
+    assert request.worker_id == "worker-1"
+    assert request.handlers == ("one", "two")
+
+
+async def test_a_full_runner_does_not_poll(rig: Rig) -> None:
+    rig.handles()(until_stopped)
+
+    async with rig.running():
+        rig.source.offer(*(assignment() for _ in range(6)))
+        await turns()
+
+        assert rig.runner.running == 4
+        assert [each.max_phases for each in rig.source.lease_requests] == [4]
+
+
+async def test_a_poll_asks_only_for_the_slots_that_are_left(rig: Rig) -> None:
+    rig.handles()(until_stopped)
+
+    async with rig.running():
+        await rig.runs()
+
+        assert [each.max_phases for each in rig.source.lease_requests] == [4, 3]
+
+
+async def test_outcomes_of_the_same_turn_share_a_call(rig: Rig) -> None:
+    gate = asyncio.Event()
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        await gate.wait()
+
+    async with rig.running():
+        rig.source.offer(*(assignment() for _ in range(3)))
+        await turns()
+        gate.set()
+        await turns()
+
+    assert [len(call) for call in rig.source.calls] == [3]
+
+
+async def test_the_call_that_reports_an_outcome_leases_the_next_phase(rig: Rig) -> None:
+    rig = Rig(slots=1)
+
+    @rig.handles()
+    async def work(context: Context) -> str:
+        return context.execution_id
+
+    async with rig.running():
+        rig.source.offer(*(assignment() for _ in range(5)))
+        await turns(60)
+
+    assert len(rig.source.outcomes) == 5
+    assert len(rig.source.calls) == 5
+    # The first phase, and the wait for a sixth.
+    assert len(rig.source.lease_requests) == 2
+
+
+async def test_more_phases_than_one_call_can_lease_are_run_all_the_same() -> None:
+    rig = Rig(slots=250)
+    rig.handles()(until_stopped)
+
+    async with rig.running():
+        rig.source.offer(*(assignment() for _ in range(300)))
+        await turns()
+
+        assert rig.runner.running == 250
+        assert [each.max_phases for each in rig.source.lease_requests] == [100, 100, 50]
+
+
+async def test_a_poll_whose_answer_was_lost_is_repeated_as_it_was(rig: Rig) -> None:
+    rig.handles()(until_stopped)
+    rig.source.lost_answers.append(Unavailable("connection lost"))
+
+    async with rig.running():
+        await rig.runs()
+        assert rig.runner.running == 0
+        await rig.passes(0.05)
+
+        assert rig.runner.running == 1
+    first, second, *_ = rig.source.lease_requests
+    assert second == first
+
+
+async def test_a_report_whose_answer_was_lost_is_repeated_as_it_was(rig: Rig) -> None:
+    rig = Rig(slots=1)
+
+    @rig.handles()
+    async def work(context: Context) -> str:
+        return context.execution_id
+
+    async with rig.running():
+        rig.source.offer(assignment(), assignment())
+        await rig.source.called(1)
+        rig.source.lost_answers.append(Unavailable("connection lost"))
+        await turns()
+        await rig.passes(0.05)
+
+    first, second, third = rig.source.calls
+    assert second == first
+    assert rig.source.next_requests[0] == rig.source.next_requests[1]
+    # The phase that was leased in the lost answer.
+    assert third[0].lease_token != first[0].lease_token
+    assert isinstance(third[0].outcome, Completed)
+
+
+async def test_calls_are_repeated_less_and_less_often_while_the_server_is_away(rig: Rig) -> None:
+    rig.handles()(until_stopped)
+    rig.source.lease_errors.extend(Unavailable("away") for _ in range(20))
+
+    async with rig.running():
+        await rig.passes(1)
+        in_the_first_second = len(rig.source.lease_requests)
+        await rig.passes(20)
+
+    assert in_the_first_second == 5
+    assert len(rig.source.lease_requests) - in_the_first_second == 5
+
+
+async def test_the_server_can_say_when_to_come_back(rig: Rig) -> None:
+    rig.handles()(until_stopped)
+    rig.source.lease_errors.append(Unavailable("draining", retry_after=timedelta(seconds=7)))
+
+    async with rig.running():
+        await rig.passes(6.9)
+        assert len(rig.source.lease_requests) == 1
+        await rig.passes(0.2)
+        assert len(rig.source.lease_requests) == 2
+
+
+async def test_a_refused_worker_ends_with_the_reason(rig: Rig) -> None:
+    rig.handles()(until_stopped)
+    rig.source.lease_errors.append(Unauthenticated("the token has expired"))
+
+    async with rig.running():
+        with pytest.raises(Unauthenticated, match="expired"):
+            await rig.ended
+
+
+async def test_news_waits_for_more_and_then_shares_a_call(rig: Rig) -> None:
+    @rig.handles()
+    async def work(context: Context) -> None:
+        context.progress(10, "begun")
+        context.progress(20, "further")
+        await asyncio.Event().wait()
+
+    async with rig.running():
+        rig.source.offer(assignment(), assignment())
+        await rig.passes(0.09)
+        assert rig.source.calls == []
+        await rig.passes(0.02)
+
+    (call,) = rig.source.calls
+    assert [report.progress and report.progress.percent for report in call] == [20, 20]
+
+
+async def test_a_silent_phase_is_reported_before_the_server_gets_impatient(rig: Rig) -> None:
+    rig.handles()(until_stopped)
+
+    async with rig.running():
+        given = await rig.runs(heartbeat_interval=timedelta(seconds=10))
+        await rig.passes(35)
+
+    token = given.lease_token
+    assert rig.source.reports == [Report(token, sequence) for sequence in (1, 2, 3, 4)]
+
+
+async def test_heartbeats_of_phases_begun_at_different_times_share_calls(rig: Rig) -> None:
+    rig.handles()(until_stopped)
+
+    async with rig.running():
+        for _ in range(4):
+            await rig.runs()
+            await rig.passes(0.5)
+        await rig.passes(28)
+
+    assert {len(call) for call in rig.source.calls} == {4}
+
+
+async def test_the_sequence_of_a_lease_rises_with_each_report(rig: Rig) -> None:
+    @rig.handles()
+    async def work(context: Context) -> None:
+        for percent in range(3):
+            context.progress(percent)
+            await rig.clock.sleep(timedelta(seconds=1))
+
+    async with rig.running():
+        given = await rig.runs()
+        await rig.passes(4)
+
+    assert [report.sequence for report in rig.source.reports_of(given)] == [1, 2, 3, 4]
+
+
+async def test_two_reports_of_a_lease_are_never_on_their_way_together(rig: Rig) -> None:
+    going_on = asyncio.Event()
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        context.progress(1)
+        await going_on.wait()
+
+    async with rig.running():
+        rig.source.answers.clear()
+        given = await rig.runs()
+        await rig.passes(0.1)
+        going_on.set()
+        await rig.passes(1)
+        assert len(rig.source.reports_of(given)) == 1
+        rig.source.answers.set()
+        await turns()
+
+    assert [report.outcome for report in rig.source.reports_of(given)] == [None, Completed()]
+
+
+async def test_an_outcome_does_not_wait_for_the_answer_to_reports_of_other_phases(rig: Rig) -> None:
+    gates = {"first": asyncio.Event(), "second": asyncio.Event()}
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        await gates[context.phase_id].wait()
+
+    async with rig.running():
+        await rig.runs(phase_id="first")
+        await rig.runs(phase_id="second")
+        rig.source.answers.clear()
+        for gate in gates.values():
+            gate.set()
+            await turns()
+
+        assert [len(call) for call in rig.source.calls] == [1, 1]
+
+
+async def test_operations_beyond_the_limit_of_a_report_go_into_the_next(rig: Rig) -> None:
+    @rig.handles()
+    async def work(context: Context) -> None:
+        for number in range(2500):
+            with context.operation(f"tool-{number}"):
+                pass
+
+    async with rig.running():
+        given = await rig.runs()
+
+    reports = rig.source.reports_of(given)
+    assert [len(report.operations) for report in reports] == [1000, 1000, 500]
+    assert [report.outcome for report in reports] == [None, None, Completed()]
+
+
+async def test_a_call_is_bounded_in_bytes_and_the_rest_goes_into_the_next(rig: Rig) -> None:
+    @rig.handles()
+    async def work(context: Context) -> bytes:
+        context.artifact("half.bin", bytes(1024 * 1024))
+        return bytes(1024 * 1024)
+
+    async with rig.running():
+        rig.source.offer(*(assignment() for _ in range(4)))
+        await turns()
+
+    assert [len(call) for call in rig.source.calls] == [1, 1, 1, 1]
+
+
+async def test_one_report_that_the_server_cannot_take_does_not_harm_the_others(rig: Rig) -> None:
+    """A batch was refused as a whole for one of its reports, again and again."""
+    gate = asyncio.Event()
+
+    @rig.handles()
+    async def work(context: Context) -> str:
+        await gate.wait()
+        return context.phase_id
+
+    async with rig.running():
+        rig.source.offer(*(assignment(phase_id=name) for name in ("good", "bad", "fine")))
+        await turns()
+        rig.source.report_errors.append(InvalidArgument("batch"))
+        gate.set()
+        await rig.source.called(2)
+        rig.source.report_errors.append(InvalidArgument("too odd", reason="INVALID_FIELD"))
+        await turns()
+
+    assert [len(call) for call in rig.source.calls] == [3, 1, 1, 1, 1]
+    last = [each for call in rig.source.calls[2:] for each in call]
+    assert sum(isinstance(each.outcome, Completed) for each in last) == 2
+    (failed,) = [each.outcome for each in last if isinstance(each.outcome, Failed)]
+    assert failed.failure.code == "INVALID_FIELD"
+    assert failed.failure.retryable is False
+
+
+async def test_a_phase_for_a_handler_that_is_not_there_fails(rig: Rig) -> None:
+    rig.handles("other")(until_stopped)
+
+    async with rig.running():
+        await rig.runs(handler="work")
+
+    assert rig.failed().failure.code == "UNKNOWN_HANDLER"
+    assert rig.failed().failure.kind is FailureKind.ERROR
+
+
+async def test_a_phase_that_is_leased_twice_is_run_once(rig: Rig) -> None:
+    rig.handles()(until_stopped)
+
+    async with rig.running():
+        given = await rig.runs()
+        rig.source.offer(given)
+        await turns()
+
+        assert rig.runner.running == 1
+
+
+async def test_cancelling_the_run_stops_the_handlers_and_reports_nothing(rig: Rig) -> None:
+    stopped = asyncio.Event()
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    async with rig.running():
+        await rig.runs()
+        rig.ended.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await rig.ended
+
+    assert stopped.is_set()
+    assert rig.source.calls == []
+
+
+def test_a_worker_without_handlers_is_refused() -> None:
+    """To the server an empty list of handlers means that the worker has them all."""
+    with pytest.raises(ValueError, match="at least one handler"):
+        Runner(FakeSource(), Registry())
