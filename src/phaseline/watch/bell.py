@@ -1,0 +1,143 @@
+"""How watchers sleep, and what wakes them."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from math import inf
+
+from phaseline.watch.ports import Clock, Timer
+
+#: How long a bell is silent for each watcher that it woke: about twice what waking one costs, so
+#: that watchers which can never get enough leave half of the time to everybody else.
+PAUSE_SECONDS = 100e-6
+
+_KEPT_REVISIONS = 64
+
+
+class Waker:
+    """Lets one watcher sleep. Between its last look and the sleep it must not await anything."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sleeper: asyncio.Future[None] | None = None
+        self._timer: Timer | None = None
+        self._rings_at = inf
+
+    def wake(self) -> bool:
+        """End the sleep, and return whether there was one."""
+        sleeper = self._sleeper
+        if sleeper is None or sleeper.done():
+            return False
+        sleeper.set_result(None)
+        return True
+
+    async def sleep(self, until: float = inf) -> None:
+        """Return when woken, at *until* at the latest, or earlier for no reason."""
+        if until <= self._clock.time():
+            return
+        self._sleeper = asyncio.get_running_loop().create_future()
+        if until < self._rings_at:
+            self._set_timer(until)
+        try:
+            await self._sleeper
+        finally:
+            self._sleeper = None
+
+    def close(self) -> None:
+        """Let go of the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._rings_at = None, inf
+
+    def _set_timer(self, when: float) -> None:
+        # A timer that rings too early only costs one look. So it is left alone while what it was
+        # set for moves on with every frame, which would else mean a new one for each.
+        self.close()
+        self._rings_at = when
+        self._timer = self._clock.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer, self._rings_at = None, inf
+        self.wake()
+
+
+class Bell:
+    """
+    Rings for those who wait for the same thing, and knows for which revisions it rang.
+
+    From that a watcher sees which part of the log it need not read. Waking many at every commit
+    would be all that the process does. So a bell that woke many is silent for a while, and then
+    rings once for all that came meanwhile; its `horizon` stands still until then, so that those
+    who are awake all the same do not run ahead one by one.
+    """
+
+    def __init__(self, clock: Clock, *, since: int, pause_seconds: float = PAUSE_SECONDS) -> None:
+        self._clock = clock
+        self._pause = pause_seconds
+        self._wakers: dict[Waker, None] = {}
+        #: It knows of all revisions past this one.
+        self._since = since
+        self._revisions: list[int] = []
+        #: The oldest revision that it has yet to ring for.
+        self._held: int | None = None
+        self._timer: Timer | None = None
+        self._free_at = -inf
+
+    @property
+    def is_idle(self) -> bool:
+        """Nobody listens."""
+        return not self._wakers
+
+    def add(self, waker: Waker) -> None:
+        """Wake this one, too."""
+        self._wakers[waker] = None
+
+    def remove(self, waker: Waker) -> None:
+        """Wake it no more."""
+        self._wakers.pop(waker, None)
+        if not self._wakers and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def note(self, revision: int) -> None:
+        """Take down that *revision* concerns those who wait; `ring` tells them."""
+        self._revisions.append(revision)
+        if self._held is None:
+            self._held = revision
+        if len(self._revisions) > _KEPT_REVISIONS:
+            forgotten = self._revisions[: _KEPT_REVISIONS // 2]
+            del self._revisions[: len(forgotten)]
+            self._since = forgotten[-1]
+
+    def miss(self, revision: int) -> None:
+        """Take down that nobody knows what happened up to *revision*."""
+        self._revisions.clear()
+        self._since = self._held = revision
+
+    def ring(self) -> None:
+        """Wake those who wait, now or after the pause."""
+        if self._held is None or self._timer is not None:
+            return
+        if self._clock.time() >= self._free_at:
+            self._wake_all()
+        else:
+            self._timer = self._clock.call_at(self._free_at, self._wake_all)
+
+    def horizon(self, head: int) -> int:
+        """Return up to which revision those who wait should read, if *head* is the newest."""
+        return head if self._held is None else self._held - 1
+
+    def quiet_until(self, after: int, head: int) -> int:
+        """Return up to which revision nothing past *after* concerns them, as far as is known."""
+        if after < self._since:
+            return after
+        at = bisect_right(self._revisions, after)
+        if at < len(self._revisions):
+            return self._revisions[at] - 1
+        return max(after, self.horizon(head))
+
+    def _wake_all(self) -> None:
+        self._timer = self._held = None
+        woken = sum(waker.wake() for waker in self._wakers)
+        self._free_at = self._clock.time() + woken * self._pause

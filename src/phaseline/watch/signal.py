@@ -1,0 +1,172 @@
+"""The head of the log, and who wants to know when it moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from phaseline.app.changes import Commit, Entry
+from phaseline.domain.ids import Key
+from phaseline.watch.bell import PAUSE_SECONDS, Bell, Waker
+from phaseline.watch.ports import Clock
+from phaseline.watch.scope import Scope
+from phaseline.watch.tail import Tail
+
+Name = TypeVar("Name")
+
+
+class Signal:
+    """
+    Hears of every commit, keeps it in the tail, and wakes whom it concerns. Nobody else.
+
+    A slow watcher costs nothing here, and can neither lose a change nor hold up the writer.
+    Implements `Announcer` and `Feed`.
+    """
+
+    def __init__(self, clock: Clock, tail: Tail, *, pause_seconds: float = PAUSE_SECONDS) -> None:
+        self.tail = tail
+        self._clock, self._pause = clock, pause_seconds
+        #: The bells know of every revision up to here.
+        self._announced = tail.head
+        self._fresh: list[Commit] = []
+        self._missed = 0
+        self._is_due = False
+        self._executions: dict[Key, Bell] = {}
+        self._trees: dict[Key, Bell] = {}
+        self._scopes: dict[str, dict[Scope, Bell]] = {}
+
+    @property
+    def head(self) -> int:
+        """The newest committed revision."""
+        return self.tail.head
+
+    def committed(self, commit: Commit) -> None:
+        """Take note of *commit*; revisions that are missing before it were committed elsewhere."""
+        if commit.revision <= self.tail.head:
+            return
+        if commit.revision != self.tail.head + 1:
+            self._missed = commit.revision - 1
+        self.tail.append(commit)
+        self._fresh.append(commit)
+        self._announce_soon()
+
+    def advance(self, head: int) -> None:
+        """Take note that others committed up to *head*; what that was is read from the log."""
+        if head <= self.tail.head:
+            return
+        self.tail.restart(head)
+        self._fresh.clear()
+        self._missed = head
+        self._announce_soon()
+
+    async def changed(self, key: Key, *, after: int) -> None:
+        """
+        Return once a revision past *after* changed the execution.
+
+        *after* is the head before the caller looked. An older one may be past telling; then this
+        returns at once, for another look.
+        """
+        waker = Waker(self._clock)
+        with self.execution_bell(key, waker):
+            while self.tail.last_revision(key) <= after and after >= self.tail.floor:
+                await waker.sleep()
+
+    @contextmanager
+    def execution_bell(self, key: Key, waker: Waker) -> Iterator[Bell]:
+        """Wake *waker* when the execution has changed."""
+        with self._listening(self._executions, key, waker) as bell:
+            yield bell
+
+    @contextmanager
+    def tree_bell(self, key: Key, waker: Waker) -> Iterator[Bell]:
+        """Wake *waker* when the execution or one below it has changed."""
+        with self._listening(self._trees, key, waker) as bell:
+            yield bell
+
+    @contextmanager
+    def scope_bell(self, scope: Scope, waker: Waker) -> Iterator[Bell]:
+        """Wake *waker* when something in *scope* has changed."""
+        bells = self._scopes.setdefault(scope.workspace_id, {})
+        try:
+            with self._listening(bells, scope, waker) as bell:
+                yield bell
+        finally:
+            if not bells and self._scopes.get(scope.workspace_id) is bells:
+                del self._scopes[scope.workspace_id]
+
+    def horizon(self, bell: Bell) -> int:
+        """Return up to which revision those who wait for *bell* should read."""
+        return bell.horizon(self._announced)
+
+    def quiet_until(self, bell: Bell, after: int) -> int:
+        """Return up to which revision nothing past *after* concerns those who wait for *bell*."""
+        return bell.quiet_until(after, self._announced)
+
+    @contextmanager
+    def _listening(self, bells: dict[Name, Bell], name: Name, waker: Waker) -> Iterator[Bell]:
+        bell = bells.get(name)
+        if bell is None:
+            bell = bells[name] = Bell(self._clock, since=self._announced, pause_seconds=self._pause)
+        bell.add(waker)
+        try:
+            yield bell
+        finally:
+            bell.remove(waker)
+            if bell.is_idle and bells.get(name) is bell:
+                del bells[name]
+
+    def _announce_soon(self) -> None:
+        # Not at once: the writer still has to answer those whose commit it is.
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._announce)
+
+    def _announce(self) -> None:
+        self._is_due = False
+        fresh, self._fresh = self._fresh, []
+        touched: dict[Bell, None] = {}
+        if self._missed > self._announced:
+            for bell in self._all_bells():
+                bell.miss(self._missed)
+                touched[bell] = None
+        for commit in fresh:
+            for entry in commit.entries:
+                for bell in self._bells_for(entry):
+                    bell.note(commit.revision)
+                    touched[bell] = None
+        self._announced = self.tail.head
+        for bell in touched:
+            bell.ring()
+
+    def _bells_for(self, entry: Entry) -> Iterator[Bell]:
+        if entry.key in self._executions:
+            yield self._executions[entry.key]
+        if self._trees:
+            for key in _tree_keys(entry):
+                if key in self._trees:
+                    yield self._trees[key]
+        for scope, bell in self._scopes.get(entry.key.workspace_id, _NO_SCOPES).items():
+            if scope.concerns(entry):
+                yield bell
+
+    def _all_bells(self) -> Iterator[Bell]:
+        yield from self._executions.values()
+        yield from self._trees.values()
+        for bells in self._scopes.values():
+            yield from bells.values()
+
+
+_NO_SCOPES: dict[Scope, Bell] = {}
+
+
+def _tree_keys(entry: Entry) -> Iterator[Key]:
+    """Yield the execution and all above it."""
+    workspace_id, execution_id = entry.key
+    yield entry.key
+    if entry.execution is not None:
+        for above in entry.execution.spec.ancestor_execution_ids:
+            yield Key(workspace_id, above)
+    elif entry.root_execution_id != execution_id:
+        yield Key(workspace_id, entry.root_execution_id)
