@@ -81,6 +81,28 @@ async def test_a_reader_gets_what_is_there_and_then_each_change(
         assert seen(await anext(reader)) == ("MODIFIED", "a", 2)
 
 
+async def test_what_was_removed_may_come_back(client: Client, script: Script) -> None:
+    """An execution that is retried."""
+    failed, retried = asyncio.Event(), asyncio.Event()
+    script.streaming(
+        opened("t0"),
+        changes("t1", execution("a", 1, ADDED)),
+        SYNCED,
+        failed,
+        changes("t2", execution("a", 2, REMOVED)),
+        retried,
+        changes("t3", execution("a", 3, ADDED)),
+        Hang(),
+    )
+    async with client.live_active() as active:
+        reader = aiter(active)
+        assert seen(await anext(reader)) == ("ADDED", "a", 1)
+        failed.set()
+        assert seen(await anext(reader)) == ("REMOVED", "a", 2)
+        retried.set()
+        assert seen(await anext(reader)) == ("ADDED", "a", 3)
+
+
 async def test_a_slow_reader_gets_the_newest_of_each_and_misses_none(
     client: Client, script: Script
 ) -> None:

@@ -1,5 +1,6 @@
 """The client as a whole."""
 
+import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
@@ -32,6 +33,13 @@ async def test_an_unknown_service_has_no_health(client: Client, script: Script) 
 
 def test_a_client_can_be_made_outside_of_a_loop() -> None:
     assert isinstance(Client("127.0.0.1:1"), Client)
+
+
+async def test_a_closed_client_refuses_calls(client: Client) -> None:
+    await client.get_status("x-1")
+    await client.aclose()
+    with pytest.raises(grpc.aio.UsageError, match="closed"):
+        await client.get_status("x-1")
 
 
 async def test_a_client_that_never_called_can_be_closed() -> None:

@@ -107,11 +107,13 @@ def test_memory_has_an_end() -> None:
     assert cursor.take(changes("t", execution(f"x-{REMEMBERED - 1}", 1))) == []
 
 
-def test_what_changes_often_is_remembered() -> None:
+def test_what_changed_lately_is_remembered_longest() -> None:
     cursor = Cursor()
-    for number in range(REMEMBERED):
-        cursor.take(changes("t", execution(f"x-{number}", 1), execution("busy", number + 1)))
-    assert cursor.take(changes("t", execution("busy", REMEMBERED))) == []
+    cursor.take(changes("t", execution("busy", 1)))
+    cursor.take(changes("t", *(execution(f"x-{number}", 1) for number in range(REMEMBERED - 1))))
+    cursor.take(changes("t", execution("busy", 2), execution("one too many", 1)))
+    assert cursor.take(changes("t", execution("busy", 2))) == []
+    assert len(cursor.take(changes("t", execution("x-0", 1)))) == 1
 
 
 def test_an_event_says_what_it_is() -> None:

@@ -85,11 +85,15 @@ async def test_wait_gives_up_in_time(client: Client, script: Script, clock: Quic
     assert [each.timeout.seconds for each in script.requests] == [30, 30, 10]
 
 
-async def test_wait_for_no_time_asks_once(client: Client, script: Script) -> None:
+@pytest.mark.parametrize("timeout", [timedelta(0), timedelta(seconds=-1)])
+async def test_wait_for_no_time_asks_once(
+    client: Client, script: Script, timeout: timedelta
+) -> None:
     script.replying("Wait", pb.WaitResponse(execution=RUNNING))
     with pytest.raises(DeadlineExceeded):
-        await client.wait("x-1", timeout=timedelta(0))
+        await client.wait("x-1", timeout=timeout)
     assert script.requests[0].HasField("timeout")
+    assert script.requests[0].timeout.ToTimedelta() == timedelta(0)
     assert len(script.requests) == 1
 
 

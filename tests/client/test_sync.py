@@ -1,6 +1,7 @@
 """The client for threads does what the other does."""
 
 import inspect
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -93,6 +94,35 @@ def test_a_silent_stream_is_dead(blocking_client: SyncClient, script: Script) ->
     script.streaming(completed("t2"))
     assert list(blocking_client.watch_active()) == []
     assert [each.resume_token for each in script.requests] == ["", "t1"]
+
+
+def test_a_watch_that_was_never_answered_says_so(blocking_client: SyncClient) -> None:
+    client = blocking_client.within(timedelta(0))
+    with pytest.raises(Unavailable, match=r"the stream was silent for 0\.1 s"):
+        next(client.watch("x-1", bookmark_interval=timedelta(milliseconds=50)))
+
+
+def test_a_stream_that_speaks_is_not_cut(
+    blocking_client: SyncClient, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each read is watched, and no longer once it is done."""
+    watched: list[float] = []
+    ended: list[float] = []
+
+    class Timer:
+        def __init__(self, interval: float, function: Callable[[], None]) -> None:
+            self.interval = interval
+
+        def start(self) -> None:
+            watched.append(self.interval)
+
+        def cancel(self) -> None:
+            ended.append(self.interval)
+
+    monkeypatch.setattr("phaseline.client.blocking.threading.Timer", Timer)
+    script.streaming(opened("t0", bookmark_interval=timedelta(seconds=10)), completed("t1"))
+    assert list(blocking_client.watch("x-1")) == []
+    assert watched == ended == [30.0, 20.0, 5.0]
 
 
 def test_a_watch_that_is_left_ends(blocking_client: SyncClient, script: Script) -> None:

@@ -96,6 +96,7 @@ async def test_watching_all_asks_for_what_is_given(client: Client, script: Scrip
 CUTS: dict[str, list[Frame | grpc.StatusCode]] = {
     "unavailable": [AWAY],
     "an end without a word": [],
+    "cancelled by a proxy": [grpc.StatusCode.CANCELLED],
     "reset by a proxy": [grpc.StatusCode.INTERNAL],
     "too long for a proxy": [grpc.StatusCode.DEADLINE_EXCEEDED],
     "draining": [closing("t2", watch_pb2.CLOSE_REASON_DRAINING)],
@@ -150,6 +151,15 @@ async def test_a_server_that_only_closes_is_left_alone_for_longer_each_time(
     await everything(client.watch("x-1"))
     assert clock.sleeps == sorted(clock.sleeps)
     assert clock.sleeps[-1] >= 0.4
+
+
+async def test_a_server_that_is_away_says_for_how_long(
+    client: Client, script: Script, clock: QuickClock
+) -> None:
+    script.streaming(opened("t0"), Unavailable("draining", retry_after=timedelta(seconds=7)))
+    script.streaming(completed("t0"))
+    await everything(client.watch("x-1"))
+    assert clock.sleeps[0] >= 7
 
 
 async def test_delays_begin_anew_once_there_is_news(
@@ -278,6 +288,12 @@ async def test_a_server_that_never_opens_the_stream_is_dead_too(
     script.streaming(completed("t3"))
     await everything(client.watch("x-1", bookmark_interval=timedelta(milliseconds=50)))
     assert len(script.requests) == 2
+
+
+async def test_a_watch_that_was_never_answered_says_so(client: Client, script: Script) -> None:
+    watch = client.within(timedelta(0)).watch("x-1", bookmark_interval=timedelta(milliseconds=50))
+    with pytest.raises(Unavailable, match=r"the stream was silent for 0\.1 s"):
+        await anext(watch)
 
 
 async def test_a_stored_token_goes_on_in_another_watch(client: Client, script: Script) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +118,36 @@ def read_all(server: Server, resume_token: str = "") -> list[WatchEvent]:
 
 def told(events: list[WatchEvent]) -> list[watch_pb2.Change]:
     return [event.change for event in events if event.change is not None]
+
+
+class NotedStream(FakeStream):
+    """Notes what is done with it."""
+
+    def __init__(self, *answers: Answer) -> None:
+        super().__init__(iter(answers))
+        self.noted: list[float | str] = []
+
+    async def read(self, silence: float) -> execution_service_pb2.WatchResponse | None:
+        self.noted.append(silence)
+        return await super().read(silence)
+
+    def cancel(self) -> None:
+        self.noted.append("cancelled")
+
+
+def test_a_stream_is_dead_after_twice_its_interval_and_is_left_to_end_by_itself() -> None:
+    interval = timedelta(seconds=10)
+    stream = NotedStream(opened("t0", bookmark_interval=interval), completed("t1"))
+    watch = Watch(
+        lambda _: stream,
+        QuickClock(),
+        resume_token="",
+        bookmark_interval=None,
+        patience=timedelta(days=1),
+    )
+    with pytest.raises(StopAsyncIteration):
+        run(anext(watch))
+    assert stream.noted == [30.0, 20.0, 5.0, "cancelled"]
 
 
 @st.composite

@@ -143,6 +143,18 @@ def test_at_most_twenty_violations_are_told() -> None:
     assert back.message.endswith("and 47 more")
 
 
+def test_long_violations_and_facts_have_their_share() -> None:
+    long = "x" * 1000
+    error = InvalidArgument.all_of(
+        [FieldViolation(long, long, long)] * 20, metadata={f"{n}{long}": long for n in range(20)}
+    )
+    status = status_of(error)
+    assert sum(each.ByteSize() for each in status.details) <= 4096
+    back = error_of_status(status)
+    assert (len(back.violations), len(back.metadata)) == (3, 3)
+    assert back.violations[0].field == "x" * 256
+
+
 texts = st.text(max_size=3000)
 facts_told = st.dictionaries(texts, texts, max_size=30)
 
@@ -175,8 +187,8 @@ def test_a_status_stays_small_whatever_the_error_holds(error: PhaselineError) ->
 
 
 def test_a_cut_text_keeps_whole_characters() -> None:
-    status = status_of(OutOfRange("é" * 300))
-    assert status.message == "é" * 256
+    status = status_of(OutOfRange("x" + "é" * 300))
+    assert status.message == "x" + "é" * 255
 
 
 def test_a_path_that_is_no_text_can_be_told() -> None:
@@ -251,6 +263,13 @@ def test_details_that_cannot_be_read_are_left_out() -> None:
     error = error_of_status(status)
     assert isinstance(error, NotFound)
     assert error.reason == "NOT_FOUND"
+
+
+def test_a_second_detail_of_a_kind_stands_in_for_one_that_cannot_be_read() -> None:
+    status = status_of(NotFound("execution", "x-1"))
+    status.details.add().CopyFrom(status.details[0])
+    status.details[0].value = b"\n\x01X\xff"
+    assert error_of_status(status).reason == "EXECUTION_NOT_FOUND"
 
 
 def test_a_trailer_that_cannot_be_read_leaves_the_code() -> None:

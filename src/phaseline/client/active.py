@@ -88,7 +88,6 @@ class LiveActive:
             self._follower.cancel()
             # Its own end was told to whoever asked, and must not replace the error of the block.
             await asyncio.gather(self._follower, return_exceptions=True)
-        await self._watch.aclose()
 
     def _is_live(self) -> bool:
         """Tell whether it goes on; raises what ended it."""
@@ -116,7 +115,6 @@ class LiveActive:
         elif event.kind is EventKind.SYNCED:
             for execution_id in self._stale:
                 self._tell(execution_id, self._executions.pop(execution_id))
-            self._stale = set()
             self._is_synced = True
 
     def _put(self, change: Change) -> None:
