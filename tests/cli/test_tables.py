@@ -50,6 +50,23 @@ def test_of_a_failed_one_the_phase_that_failed_is_named() -> None:
     assert [row[4] for row in table[1:]] == ["lint", "RUN_TIMEOUT"]
 
 
+def test_at_80_columns_all_figures_stay_whole() -> None:
+    large = execution(
+        "CANCELLING",
+        workflow_id="a-workflow-with-a-long-name",
+        usage=messages.usage(123_400_000, "999.99", complete=False),
+        duration=messages.duration(86_340),
+        completed_phases=99,
+        total_phases=100,
+    )
+    table = rows(tables.executions([large], Frame(0, 80), now=NOW), width=80)
+    assert table[0] == ["ID", "WORKFLOW", "STATUS", "DONE", "TOKENS", "COST", "TIME", "AGE"]
+    cells = " ".join(table[1]).split()
+    assert cells[:2] == ["◐", "0192f3a1-c7b2"]
+    assert cells[2].endswith("…")
+    assert cells[3:] == ["cancelling", "99/100", "123.4M", "≥$999.99", "23h", "59m", "3m"]
+
+
 def board(count: int) -> Board:
     result = Board()
     for number in range(count):
@@ -92,7 +109,7 @@ def test_a_workflow_has_a_line() -> None:
         version=3,
         updated_at=messages.timestamp(),
     )
-    assert rows(tables.workflows([workflow], now=NOW))[1] == [
+    assert rows(tables.workflows([workflow], Frame(0, 100), now=NOW))[1] == [
         "repo-survey",
         "Survey",
         "3",

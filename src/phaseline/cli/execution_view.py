@@ -60,8 +60,10 @@ def summary(execution: Execution) -> Text:
 def descendants(followed: Followed, frame: Frame) -> Table:
     """Return the executions below it, one a line."""
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    for title in ("", "DESCENDANT", "WORKFLOW", "STATUS"):
-        table.add_column(title, no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("DESCENDANT", no_wrap=True)
+    table.add_column("WORKFLOW", overflow="ellipsis")
+    table.add_column("STATUS", no_wrap=True)
     for title in ("PHASES", "TOKENS", "COST", "TIME"):
         table.add_column(title, no_wrap=True, justify="right")
     for child in followed.descendants.values():

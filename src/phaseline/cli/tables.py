@@ -17,6 +17,7 @@ from phaseline.v1.execution_pb2 import Execution
 from phaseline.v1.workflow_pb2 import Workflow
 
 _WIDE = 120
+_LONGEST = 32
 
 
 def executions(
@@ -29,21 +30,26 @@ def executions(
     """
     Return *listed* in their order.
 
-    On a narrow screen the ids are cut to what tells them apart, which is enough for any command.
+    On a narrow screen the ids are cut to what tells them apart, which is enough for any command,
+    and the phases are left out.
     """
     ids = [one.execution_id for one in listed]
-    shown = dict.fromkeys(ids) if frame.width >= _WIDE else figures.short_ids(ids)
+    shown = figures.short_ids(ids) if frame.width < _WIDE else {one: one for one in ids}
     told = durations or Durations()
-    table = _table("", "ID", "WORKFLOW", "STATUS", "PHASE")
+    table = _table("", "ID")
+    _elastic(table, "WORKFLOW")
+    table.add_column("STATUS", no_wrap=True)
+    if frame.wide:
+        _elastic(table, "PHASE")
     _numbers(table, "DONE", "TOKENS", "COST", "TIME", "AGE")
     for one in listed:
         status = style.execution_status(one)
         table.add_row(
             style.painted_mark(status, frame.turning),
-            shown[one.execution_id] or one.execution_id,
+            shown[one.execution_id],
             figures.plain(one.workflow_id),
             Text(status, style=style.look(status).colour),
-            _where(one),
+            *([_where(one)] if frame.wide else []),
             f"{one.completed_phases}/{one.total_phases}",
             figures.tokens(one.usage),
             figures.cost(one.usage),
@@ -74,11 +80,12 @@ def board(shown: Board, frame: Frame, *, now: datetime) -> RenderableType:
     return Group(*parts)
 
 
-def workflows(listed: Iterable[Workflow], *, now: datetime) -> Table:
+def workflows(listed: Iterable[Workflow], frame: Frame, *, now: datetime) -> Table:
     """Return *listed* in their order."""
     table = _table("WORKFLOW", "NAME")
+    table.expand = frame.bounded
     _numbers(table, "VERSION", "UPDATED")
-    table.add_column("DESCRIPTION", no_wrap=True, overflow="ellipsis")
+    table.add_column("DESCRIPTION", no_wrap=True, overflow="ellipsis", ratio=1)
     for one in listed:
         table.add_row(
             one.workflow_id,
@@ -92,7 +99,8 @@ def workflows(listed: Iterable[Workflow], *, now: datetime) -> Table:
 
 def artifacts(listed: Iterable[Artifact]) -> Table:
     """Return *listed* in their order."""
-    table = _table("ARTIFACT", "PHASE", "NAME", "MEDIA TYPE")
+    table = _table("ARTIFACT")
+    _elastic(table, "PHASE", "NAME", "MEDIA TYPE")
     _numbers(table, "SIZE")
     for one in listed:
         table.add_row(
@@ -110,6 +118,12 @@ def _table(*titles: str) -> Table:
     for title in titles:
         table.add_column(title, no_wrap=True, overflow="ellipsis")
     return table
+
+
+def _elastic(table: Table, *titles: str) -> None:
+    """Add columns that are cut first when there is no room; rich spares what must not wrap."""
+    for title in titles:
+        table.add_column(title, overflow="ellipsis", max_width=_LONGEST)
 
 
 def _numbers(table: Table, *titles: str) -> None:

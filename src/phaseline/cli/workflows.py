@@ -53,7 +53,7 @@ async def list_(session: Session) -> None:
     if listed:
         from phaseline.cli import tables
 
-        session.output.draw(tables.workflows(listed, now=session.now()))
+        session.output.draw(tables.workflows(listed, session.frame(), now=session.now()))
     else:
         session.output.note("there are no workflows; add one: phaseline apply FILE")
 
