@@ -103,3 +103,23 @@ def test_bytes_that_are_no_text_are_kept_from_the_terminal(service: FakeService)
         assert terminal.ended() == 2
     assert "hint: write it to a file with -o FILE" in terminal.text
     assert b"\x1b[2J" not in terminal.raw
+
+
+def test_all_active_executions_are_drawn_in_place(service: FakeService) -> None:
+    let_go = threading.Event()
+
+    def frames() -> Iterator[service_pb2.WatchActiveResponse]:
+        for frame in (opened(), changes(change(execution(), "ADDED")), synced()):
+            yield service_pb2.WatchActiveResponse(frame=frame)
+        let_go.wait(20)
+        ended = change(execution("FAILED", revision=2), "REMOVED")
+        yield service_pb2.WatchActiveResponse(frame=changes(ended, token="t-2"))
+        yield service_pb2.WatchActiveResponse(frame=closing())
+
+    service.stream("WatchActive", frames())
+    with Terminal(["watch"], {"PHASELINE_SERVER": service.address}) as terminal:
+        terminal.wait_for("1 active · 1 running")
+        let_go.set()
+        terminal.wait_for("ended last")
+        assert terminal.ended() == 0
+    assert "0192f3a1-c7b2  repo-survey" in terminal.text

@@ -52,6 +52,9 @@ _CODES: tuple[tuple[type[errors.PhaselineError], ExitCode], ...] = (
     (errors.PermissionDenied, ExitCode.CREDENTIALS),
 )
 
+#: The reason of an `Unavailable` that gRPC, not a server, gave.
+_NO_CONNECTION = "UNAVAILABLE"
+
 _HINTS = {
     errors.Reason.WORKFLOW_NOT_FOUND: "`phaseline workflows` lists those there are",
     errors.Reason.EXECUTION_NOT_FOUND: "`phaseline list` shows the executions there are",
@@ -64,6 +67,7 @@ _HINTS = {
     errors.Reason.CREDENTIALS_INVALID: "give a token with --token or PHASELINE_TOKEN",
     errors.Reason.PAGE_TOKEN_INVALID: "give the filters and the order of the page before as well",
     errors.Reason.TOO_MANY_EXECUTIONS: "wait until some have ended, or cancel some",
+    errors.Reason.STORAGE_UNAVAILABLE: "the database is away; it heals by itself once that is back",
     errors.Reason.DRAINING: "the server is shutting down: try again in a moment",
 }
 
@@ -105,7 +109,7 @@ def _told(error: errors.PhaselineError) -> Iterator[str]:
 
 
 def _hint(error: errors.PhaselineError, server: str) -> str:
-    if isinstance(error, errors.Unavailable) and error.reason != errors.Reason.DRAINING:
+    if error.reason == _NO_CONNECTION:
         return f"is a server running on {server}? start one with `phaseline dev`"
     if error.reason in _HINTS:
         return _HINTS[errors.Reason(error.reason)]

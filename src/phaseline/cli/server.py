@@ -105,7 +105,7 @@ async def dev(session: Session, listening: Listening, inside: Inside, logging: L
     settings = session.settings_with(
         worker=inside.settings(), **asdict(listening), **asdict(logging)
     )
-    session.output.note(f"server on {settings.listen}; stop it with Ctrl-C")
+    session.output.note(f"starting on {settings.listen}; stop it with Ctrl-C")
     session.output.note("try: phaseline apply --example repo-survey")
     await _serve(settings, embedded_worker=True)
 

@@ -1,0 +1,148 @@
+"""Servers are run with what the options say, and asked for their health."""
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+
+from phaseline.domain.errors import Unavailable
+from phaseline.settings import Settings
+from tests.cli.conftest import Program
+from tests.support.fake_service import FakeService
+
+
+class Serving:
+    """Stands for the server, and keeps what it was run with."""
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self.embedded_worker: bool | None = None
+        self.error: Exception | None = None
+
+    async def __call__(self, settings: Settings, *, embedded_worker: bool = False) -> None:
+        if self.error is not None:
+            raise self.error
+        self.settings, self.embedded_worker = settings, embedded_worker
+
+    @property
+    def given(self) -> Settings:
+        assert self.settings is not None
+        return self.settings
+
+
+@pytest.fixture
+def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+    fake = Serving()
+    monkeypatch.setattr("phaseline.serve.serve", fake, raising=False)
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    yield fake
+    root.handlers, root.level = before
+    structlog.reset_defaults()
+
+
+def test_serve_passes_on_every_option(program: Program, serving: Serving) -> None:
+    ended = program(
+        *("serve", "--listen", "0.0.0.0:7000", "--db", "x.db", "--drain-timeout", "5s"),
+        *("--insecure", "--credentials-file", "tokens", "--tls-certificate", "c.pem"),
+        *("--tls-key", "k.pem", "--log-level", "debug", "--log-format", "json"),
+    )
+    assert (ended.code, ended.err) == (0, "")
+    given = serving.given
+    assert serving.embedded_worker is False
+    assert (given.listen, given.db, given.insecure) == ("0.0.0.0:7000", "x.db", True)
+    assert given.drain_timeout == timedelta(seconds=5)
+    assert given.credentials_file == Path("tokens")
+    assert (given.tls_certificate, given.tls_key) == (Path("c.pem"), Path("k.pem"))
+    assert (given.log_level, given.log_format) == ("debug", "json")
+
+
+def test_what_is_not_given_is_left_to_the_other_sources(
+    program: Program, serving: Serving, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "phaseline.toml").write_text('db = "file.db"\ninsecure = true\n')
+    monkeypatch.setenv("PHASELINE_LISTEN", "127.0.0.1:1")
+    program("serve")
+    assert serving.given.db == "file.db"
+    assert serving.given.listen == "127.0.0.1:1"
+    assert serving.given.insecure
+
+
+def test_dev_has_a_worker_inside(program: Program, serving: Serving) -> None:
+    ended = program(
+        *("dev", "--slots", "4", "--queue", "a", "--queue", "b", "-m", "my_handlers"),
+    )
+    assert ended.code == 0
+    assert serving.embedded_worker is True
+    worker = serving.given.worker
+    assert (worker.slots, worker.queues, worker.modules) == (4, ("a", "b"), ("my_handlers",))
+    assert ended.err.splitlines() == [
+        "starting on 127.0.0.1:7171; stop it with Ctrl-C",
+        "try: phaseline apply --example repo-survey",
+    ]
+
+
+def test_a_setting_that_is_wrong_ends_it_before_it_begins(
+    program: Program, serving: Serving
+) -> None:
+    ended = program("serve", "--tls-key", "k.pem")
+    assert ended.code == 2
+    assert ended.err == "error: tls_certificate and tls_key must be given together\n"
+    assert serving.settings is None
+
+
+def test_a_server_that_cannot_start_says_why(program: Program, serving: Serving) -> None:
+    serving.error = OSError(98, "Address already in use")
+    ended = program("serve")
+    assert (ended.code, ended.err) == (7, "error: [Errno 98] Address already in use\n")
+
+
+def test_a_server_that_serves_is_healthy(program: Program, service: FakeService) -> None:
+    assert program("health") == (0, "SERVING\n", "")
+
+
+def test_a_server_that_drains_is_not(program: Program, service: FakeService) -> None:
+    service.drain()
+    assert program("health") == (5, "NOT_SERVING\n", "")
+
+
+def test_a_server_that_is_not_there_is_not(program: Program) -> None:
+    ended = program("health", "--server", "127.0.0.1:1")
+    assert ended.code == 5
+    assert ended.err.startswith("error: ")
+
+
+def test_upgrading_the_database_says_what_it_then_is(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def upgrade(settings: Settings) -> str:
+        assert settings.db == "x.db"
+        return "0001"
+
+    monkeypatch.setattr("phaseline.serve.upgrade_database", upgrade, raising=False)
+    assert program("db", "upgrade", "--db", "x.db") == (0, "0001\n", "")
+
+
+def test_the_version_of_the_database_is_printed(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def version(settings: Settings) -> str:
+        return "0001"
+
+    monkeypatch.setattr("phaseline.serve.database_version", version, raising=False)
+    assert program("db", "version") == (0, "0001\n", "")
+
+
+def test_a_database_that_is_away_is_unavailable(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def version(settings: Settings) -> str:
+        raise Unavailable("the database does not answer")
+
+    monkeypatch.setattr("phaseline.serve.database_version", version, raising=False)
+    ended = program("db", "version")
+    assert ended.code == 5
+    assert ended.err.splitlines()[0] == "error: the database does not answer"
