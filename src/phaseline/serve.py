@@ -1,1 +1,295 @@
-"""The composition root: puts a server together and runs it."""
+"""The composition root: makes a server out of settings, and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from ipaddress import ip_address
+
+import structlog
+
+from phaseline.app.artifacts import Artifacts
+from phaseline.app.assignments import Assignments
+from phaseline.app.caller import Caller
+from phaseline.app.executions import Executions
+from phaseline.app.limits import Limits
+from phaseline.app.prices import Price, PriceList
+from phaseline.app.timers import Timers
+from phaseline.app.tokens import Signer
+from phaseline.app.work import Work
+from phaseline.app.workflows import Workflows
+from phaseline.domain.start import StartLimits
+from phaseline.rpc.artifacts import ArtifactService
+from phaseline.rpc.auth import Anyone, Authenticator, Tokens, load_credentials
+from phaseline.rpc.draining import Draining
+from phaseline.rpc.executions import Defaults, ExecutionService
+from phaseline.rpc.health import Health
+from phaseline.rpc.server import Options, Tls, build_server
+from phaseline.rpc.workers import WorkerService
+from phaseline.rpc.workflows import WorkflowService
+from phaseline.settings import Settings, SettingsError
+from phaseline.store.faults import points_from
+from phaseline.store.opening import MemoryAlarm, Store, open_store
+from phaseline.store.writer import GroupWriter
+from phaseline.watch.signal import Signal
+from phaseline.watch.tail import Tail
+from phaseline.watch.token import Tokens as ResumeTokens
+from phaseline.wire.encoder import Encoder
+from phaseline.wire.leases import LeaseDefaults
+from phaseline.wire.reports import Sizes
+from phaseline.worker.clock import SystemClock
+from phaseline.worker.embedded import embedded
+from phaseline.worker.local import LocalSource
+from phaseline.worker.registry import Registry
+from phaseline.worker.runner import RunnerOptions
+
+log = structlog.stdlib.get_logger(__name__)
+
+#: Names a point at which the process is to die, for tests.
+CRASH_VARIABLE = "PHASELINE_CRASH_AT"
+
+_SERVICE = "phaseline.v1."
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+async def serve(settings: Settings, *, registry: Registry | None = None) -> None:
+    """
+    Run a server, with a worker inside if there is a *registry*, until SIGINT or SIGTERM.
+
+    The first signal drains it, a second one ends it at once. Raises `SettingsError` for settings
+    that do not fit together, `DatabaseInUse` and `CannotListen`.
+    """
+    with _signals() as stopping:
+        async with running(settings) as server:
+            log.info("serving", listen=settings.listen, port=server.port)
+            if registry is None:
+                await stopping.wait()
+            else:
+                source = LocalSource(server.work, Caller(), _sizes(settings))
+                async with embedded(source, registry, _runner_options(settings)):
+                    await stopping.wait()
+            log.info("draining")
+            await server.drain(settings.drain_timeout.total_seconds())
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Server]:
+    """Open the store and serve it, for the block."""
+    check_exposure(settings)
+    authenticator, tls = _authenticator(settings), _tls(settings)
+    store = await open_store(settings.database_url)
+    try:
+        async with _Core(store).run() as core:
+            server = Server(settings, core, authenticator, tls)
+            await server.start()
+            try:
+                yield server
+            finally:
+                await server.drain(0)
+    finally:
+        await store.close()
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raise `SettingsError` if strangers could call the server, and nobody said that they may."""
+    if settings.insecure or _is_loopback(settings.listen):
+        return
+    if settings.credentials_file is None:
+        raise SettingsError(
+            f"{settings.listen} can be reached from other machines, and there are no credentials: "
+            "give credentials_file, listen on 127.0.0.1, or say insecure"
+        )
+    if settings.tls_certificate is None:
+        raise SettingsError(
+            f"{settings.listen} can be reached from other machines, and tokens would travel in the "
+            "clear: give tls_certificate and tls_key, listen on 127.0.0.1, or say insecure"
+        )
+
+
+class _Entropy:
+    """`Entropy` of app/ports.py."""
+
+    def bits(self) -> int:
+        return secrets.randbits(74)
+
+    def fraction(self) -> float:
+        return random.random()
+
+
+class _Core:
+    """What is behind the RPCs: the store, its writer, and who is told of commits."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.clock, self.entropy = SystemClock(), _Entropy()
+        self.signer = Signer(store.secret)
+        self.signal = Signal(self.clock, Tail(store.head))
+        points = points_from(os.environ.get(CRASH_VARIABLE, ""))
+        self.writer: GroupWriter = store.writer(self.signal, Encoder(), self.clock, points)
+        self._alarm = MemoryAlarm(store.working, self.clock)
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[_Core]:
+        """Commit what is posted, and let time act, for the block."""
+        timers = Timers(self.writer, self._alarm, clock=self.clock, entropy=self.entropy)
+        async with asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(self.writer.run())
+            timing = tasks.create_task(timers.run())
+            try:
+                yield self
+            finally:
+                timing.cancel()
+                self.writer.close()
+                await writing
+
+
+class Server:
+    """The services of one process, and the gRPC server that listens for them."""
+
+    def __init__(
+        self, settings: Settings, core: _Core, authenticator: Authenticator, tls: Tls | None
+    ) -> None:
+        limits = _limits(settings)
+        self.work = Work(
+            core.writer,
+            core.store.reads,
+            entropy=core.entropy,
+            signer=core.signer,
+            prices=PriceList(_prices(settings)),
+            assignments=Assignments(
+                core.store.reads, clock=core.clock, signer=core.signer, limits=limits
+            ),
+        )
+        self._draining = Draining()
+        self._health = Health(lambda: True)
+        executions = Executions(
+            core.writer,
+            core.store.reads,
+            core.signal,
+            clock=core.clock,
+            entropy=core.entropy,
+            signer=core.signer,
+            limits=limits,
+        )
+        servicers: dict[str, object] = {
+            "ExecutionService": ExecutionService(
+                executions,
+                clock=core.clock,
+                tokens=ResumeTokens(core.signer, core.store.epoch),
+                watches=None,
+                draining=self._draining,
+                defaults=Defaults(settings.leases.grace_period, settings.watch.bookmark_interval),
+            ),
+            "WorkflowService": WorkflowService(
+                Workflows(core.writer, core.store.reads, signer=core.signer, limits=limits)
+            ),
+            "WorkerService": WorkerService(
+                self.work,
+                clock=core.clock,
+                draining=self._draining,
+                defaults=LeaseDefaults(settings.leases.wait, settings.leases.duration),
+                sizes=_sizes(settings),
+            ),
+            "ArtifactService": ArtifactService(Artifacts(core.store.reads, signer=core.signer)),
+        }
+        self._grpc, self.port = build_server(
+            {_SERVICE + name: servicer for name, servicer in servicers.items()},
+            self._health,
+            Options(settings.listen, tls, max_request_size=settings.limits.request_size),
+            authenticator,
+        )
+
+    async def start(self) -> None:
+        """Take calls."""
+        await self._grpc.start()
+
+    async def drain(self, timeout: float) -> None:
+        """Send new callers elsewhere, end what only waits, and let running calls end in time."""
+        self._health.drain()
+        self._draining.begin()
+        self.work.drain()
+        self._health.close()
+        await self._grpc.stop(timeout)
+
+
+@contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """Give an event that the first signal sets; a second one ends the process."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def received() -> None:
+        if stopping.is_set():
+            # What is committed is safe, and whoever asks twice does not want to wait for the rest.
+            os._exit(130)
+        stopping.set()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, received)
+    try:
+        yield stopping
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _is_loopback(listen: str) -> bool:
+    if listen.startswith("unix:"):
+        return True
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _authenticator(settings: Settings) -> Authenticator:
+    if settings.credentials_file is None:
+        return Anyone()
+    return Tokens(load_credentials(settings.credentials_file), now=SystemClock().now)
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return Tls(settings.tls_certificate.read_bytes(), settings.tls_key.read_bytes())
+
+
+def _limits(settings: Settings) -> Limits:
+    limits = settings.limits
+    return Limits(
+        start=StartLimits(inputs=limits.inputs_size, payload=limits.payload_size),
+        payload=limits.payload_size,
+        phases_per_workflow=limits.phases_per_workflow,
+        tree_depth=limits.tree_depth,
+        tree_size=limits.tree_size,
+        active_executions=limits.active_executions,
+        batch=limits.batch_size,
+    )
+
+
+def _sizes(settings: Settings) -> Sizes:
+    return Sizes(payload=settings.limits.payload_size)
+
+
+def _prices(settings: Settings) -> dict[str, Price]:
+    return {model: Price(**price.model_dump()) for model, price in settings.prices.items()}
+
+
+def _runner_options(settings: Settings) -> RunnerOptions:
+    chosen = settings.worker
+    return RunnerOptions(
+        worker_id=chosen.worker_id,
+        slots=chosen.slots,
+        queue_names=chosen.queues,
+        deployment_id=chosen.deployment_id,
+        wait=settings.leases.wait,
+        lease_duration=settings.leases.duration,
+        drain_timeout=settings.drain_timeout,
+    )

@@ -1,1 +1,1 @@
-"""Measures a running server, with the numbers that the README quotes."""
+"""Measures a server: rates and latencies as shares of the fastest that gRPC in Python allows."""

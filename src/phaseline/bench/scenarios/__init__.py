@@ -1,0 +1,1 @@
+"""The scenarios: each measures one thing that callers or operators notice."""

@@ -1,0 +1,20 @@
+"""A worker whose phases do nothing, as a process of its own; and the same for `phaseline dev`."""
+
+from __future__ import annotations
+
+import sys
+
+from phaseline.bench.target import HANDLER
+from phaseline.worker import Context, RunnerOptions, handler, run
+
+_SLOTS = 256
+
+
+@handler(HANDLER)
+async def nothing(context: Context) -> str:
+    """Complete the phase at once."""
+    return "done"
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], options=RunnerOptions(slots=_SLOTS))
