@@ -35,7 +35,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     extra: bytes = b""
     #: Position of the phase, ordinal of the operation: its place among those of the execution.
     ordinal: int = 0
-    #: The full view adds a payload that is stored apart.
+    #: This version has a result, an output, or an input or output, which is stored apart.
     has_payload: bool = False
 
 

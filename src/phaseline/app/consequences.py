@@ -48,7 +48,7 @@ class Changes:
             self._charge_ancestors(before, execution)
         self._hold_budgets(execution)
         if execution.done and execution.workflow.spec.concurrency is not None:
-            self.admit(group_of(execution))
+            self.admit(Group.of(execution))
 
     def cancel(
         self, execution: Execution, cancellation: Cancellation, grace: timedelta = DEFAULT_GRACE
@@ -86,9 +86,9 @@ class Changes:
         """Return how many slots are taken, what this command has changed included."""
         count = self._view.admitted_count(group)
         for execution in self._changed.values():
-            if execution.workflow.spec.concurrency is not None and group_of(execution) == group:
+            if execution.workflow.spec.concurrency is not None and Group.of(execution) == group:
                 before = self._view.execution(execution.key)
-                count += holds_slot(execution) - (before is not None and holds_slot(before))
+                count += execution.holds_slot - (before is not None and before.holds_slot)
         return count
 
     def ancestors(self, execution: Execution) -> Iterator[Execution]:
@@ -128,15 +128,3 @@ class Changes:
             for below in self._view.active_below(member.key):
                 current = self.execution(below.key) or below
                 self.change_if(current, control.cancel(current, cancellation))
-
-
-def group_of(execution: Execution) -> Group:
-    """Return the executions that *execution* shares a concurrency limit with."""
-    return Group(
-        execution.spec.workspace_id, execution.workflow.workflow_id, execution.spec.concurrency_key
-    )
-
-
-def holds_slot(execution: Execution) -> bool:
-    """Whether *execution* counts against the concurrency limit of its workflow."""
-    return execution.admitted and not execution.done

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import msgspec
 
-from phaseline.app.consequences import Changes, group_of
+from phaseline.app.consequences import Changes
 from phaseline.app.idempotency import Idempotency
-from phaseline.app.ports import Decision, Needs, View
+from phaseline.app.ports import Decision, Group, Needs, View
 from phaseline.domain import control
 from phaseline.domain.advance import tick
 from phaseline.domain.errors import NotFound
@@ -110,6 +110,6 @@ class Tick(msgspec.Struct, frozen=True):
                 continue
             changes.change_if(execution, tick(execution, view.now, self.jitter()))
             if not execution.admitted:
-                changes.admit(group_of(execution))
+                changes.admit(Group.of(execution))
         changed, renewed = changes.versions()
         return Decision(len(due), executions=changed, renewals=renewed)

@@ -103,6 +103,12 @@ class Group(NamedTuple):
     workflow_id: str
     concurrency_key: str
 
+    @classmethod
+    def of(cls, execution: Execution) -> Group:
+        """Return the group that *execution* is in."""
+        spec = execution.spec
+        return cls(spec.workspace_id, execution.workflow.workflow_id, spec.concurrency_key)
+
 
 class Child(msgspec.Struct, frozen=True):
     """The execution that a parent starts in one of its steps."""

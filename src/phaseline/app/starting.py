@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from phaseline.app.consequences import Changes, group_of
+from phaseline.app.consequences import Changes
 from phaseline.app.idempotency import Idempotency
 from phaseline.app.leasing import LeaseRef
 from phaseline.app.limits import Limits
-from phaseline.app.ports import Answered, Child, Decision, Needs, View, WorkflowRef
+from phaseline.app.ports import Answered, Child, Decision, Group, Needs, View, WorkflowRef
 from phaseline.domain.advance import stopping
 from phaseline.domain.control import over_budget
 from phaseline.domain.errors import (
@@ -77,7 +77,7 @@ class Start(msgspec.Struct, frozen=True):
         _grow_tree(changes, view, execution, self.limits)
         changes.change(execution)
         if workflow.spec.concurrency is not None:
-            changes.admit(group_of(execution))
+            changes.admit(Group.of(execution))
         execution = changes.execution(execution.key) or execution
         answer = Started(self.execution_id, workflow.workflow_id, execution.status)
         changed, renewed = changes.versions()

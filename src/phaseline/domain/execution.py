@@ -213,6 +213,11 @@ class Execution(msgspec.Struct, frozen=True):
         return self.status in TERMINAL
 
     @property
+    def holds_slot(self) -> bool:
+        """Whether it counts against the concurrency limit of its workflow."""
+        return self.admitted and not self.done
+
+    @property
     def tree_usage(self) -> Usage:
         return self.usage + self.below
 

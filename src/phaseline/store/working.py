@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 
-from phaseline.app.consequences import group_of, holds_slot
 from phaseline.app.ports import Child, Group, Slot, WorkflowRef
 from phaseline.domain.advance import due_at
 from phaseline.domain.execution import Content, Execution
@@ -118,8 +117,8 @@ class Indexes:
             del self.trees[root]
 
     def _replace_slot(self, before: Execution | None, after: Execution) -> None:
-        group = group_of(after)
-        change = holds_slot(after) - (before is not None and holds_slot(before))
+        group = Group.of(after)
+        change = after.holds_slot - (before is not None and before.holds_slot)
         if change:
             self.admitted[group] = self.admitted.get(group, 0) + change
         waiting = self.waiting.setdefault(group, set())
