@@ -60,8 +60,9 @@ class Survey:
         inputs = {"repository": str(repository), "max_commits": max_commits}
         for name, value in inputs.items():
             (self.directory / "inputs" / name).write_text(value)
+        (place / "script").write_text(SCRIPTS[phase_id])
         process = subprocess.run(
-            ["/bin/sh", "-eu", "-c", SCRIPTS[phase_id]],
+            ["/bin/sh", "-eu", str(place / "script")],
             env=self.environment | self._given(place, inputs),
             cwd=place,
             capture_output=True,
