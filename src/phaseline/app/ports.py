@@ -11,6 +11,7 @@ import msgspec
 from phaseline.app.queries import (
     ExecutionPage,
     ExecutionQuery,
+    Nesting,
     OperationPage,
     OperationQuery,
 )
@@ -127,6 +128,8 @@ class Needs(msgspec.Struct, frozen=True):
     requests: tuple[tuple[str, str], ...] = ()
     children: tuple[Child, ...] = ()
     operations: tuple[OperationsOf, ...] = ()
+    #: About to be purged, which rewrites what the change log tells of them.
+    purges: tuple[Key, ...] = ()
 
 
 class View(Protocol):
@@ -152,7 +155,14 @@ class View(Protocol):
         """Return how many executions hold a slot of a concurrency limit."""
 
     def waiting(self, group: Group, limit: int) -> Sequence[Execution]:
-        """Return executions that wait for a slot and may begin, higher priority, then older."""
+        """
+        Return executions that wait for a slot, higher priority first, then older.
+
+        Those alone that `Execution.wants_slot` tells.
+        """
+
+    def leased_count(self, workspace_id: str, queue_name: str) -> int:
+        """Return how many phases of the queue are leased."""
 
     def workflow(self, ref: WorkflowRef) -> Workflow | None:
         """Return that version of a workflow."""
@@ -188,6 +198,15 @@ class Decision(msgspec.Struct, Generic[T], frozen=True):
     artifacts: tuple[tuple[Artifact, bytes | None], ...] = ()
     workflows: tuple[Workflow, ...] = ()
     remembered: tuple[Remembered, ...] = ()
+    #: Erase their content, payloads, operations and artifacts. The change log keeps of each earlier
+    #: version what `domain.purge.as_logged` makes of it, and of phases and operations nothing.
+    purged: tuple[Key, ...] = ()
+    #: Delete them and all that is theirs, but in the change log, which only trimming shortens.
+    deleted: tuple[Key, ...] = ()
+    #: Forget the change log up to and with this revision.
+    trimmed_to: int = 0
+    #: Forget these writes, by workspace_id and request_id.
+    forgotten: tuple[tuple[str, str], ...] = ()
 
 
 class Command(Protocol[T]):
@@ -291,6 +310,15 @@ class Reads(Protocol):
 
     async def operations(self, query: OperationQuery) -> OperationPage:
         """Return one page, in the order of first record."""
+
+    async def nesting(
+        self, workspace_id: str, *, execution_id: str = "", chat_message_id: str = "", limit: int
+    ) -> Nesting | None:
+        """
+        Return an execution, or the newest for a chat message, with at most *limit* below it.
+
+        The deepest of those below are left out first, and the newest among equally deep ones.
+        """
 
     async def content(self, key: Key) -> Content:
         """Return what the execution was given; empty if nothing, or if purged."""

@@ -122,3 +122,14 @@ class OperationPage(msgspec.Struct, frozen=True):
     total_size: int
     #: None on the last page.
     next: int | None
+
+
+class Nesting(msgspec.Struct, frozen=True):
+    """An execution and those below it, without phases, as of one moment."""
+
+    top: Execution
+    #: Parents before children, and of one parent the older first.
+    below: Sequence[Execution]
+    #: There are more below than were asked for.
+    truncated: bool
+    revision: int

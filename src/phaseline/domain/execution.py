@@ -9,7 +9,13 @@ import msgspec
 
 from phaseline.domain.failure import Cancellation, Failure
 from phaseline.domain.ids import Key
-from phaseline.domain.lifecycle import PHASE_TERMINAL, TERMINAL, ExecutionStatus, PhaseStatus
+from phaseline.domain.lifecycle import (
+    PHASE_TERMINAL,
+    TERMINAL,
+    ExecutionStatus,
+    PhaseStatus,
+    is_paused,
+)
 from phaseline.domain.report import OperationReport, Progress, RetryDecision
 from phaseline.domain.usage import NO_USAGE, ModelUsage, Usage, merge, total
 from phaseline.domain.workflow import PhaseSpec, Workflow
@@ -216,6 +222,16 @@ class Execution(msgspec.Struct, frozen=True):
     def holds_slot(self) -> bool:
         """Whether it counts against the concurrency limit of its workflow."""
         return self.admitted and not self.done
+
+    @property
+    def wants_slot(self) -> bool:
+        """Whether nothing but a slot of its concurrency limit keeps it from beginning."""
+        return (
+            not self.admitted
+            and not self.done
+            and not is_paused(self.status)
+            and self.waits_until is None
+        )
 
     @property
     def tree_usage(self) -> Usage:

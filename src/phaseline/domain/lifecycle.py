@@ -120,6 +120,12 @@ PHASE_TERMINAL = frozenset(PhaseStatus) - {
     source for source, trigger in PHASE_TRANSITIONS if trigger is not PhaseTrigger.RETRY
 }
 
+
+def is_paused(status: ExecutionStatus) -> bool:
+    """Whether no phase begins until Resume."""
+    return status is ExecutionStatus.PAUSED
+
+
 _Status = TypeVar("_Status", ExecutionStatus, PhaseStatus)
 _Trigger = TypeVar("_Trigger", ExecutionTrigger, PhaseTrigger)
 
