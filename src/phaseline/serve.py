@@ -25,16 +25,24 @@ from phaseline.app.work import Work
 from phaseline.app.workflows import Workflows
 from phaseline.domain.start import StartLimits
 from phaseline.rpc.artifacts import ArtifactService
-from phaseline.rpc.auth import Anyone, Authenticator, Tokens, load_credentials
+from phaseline.rpc.auth import (
+    Anyone,
+    Authenticator,
+    CredentialsError,
+    Tokens,
+    load_credentials,
+)
 from phaseline.rpc.draining import Draining
 from phaseline.rpc.executions import Defaults, ExecutionService
 from phaseline.rpc.health import Health
-from phaseline.rpc.server import Options, Tls, build_server
+from phaseline.rpc.server import CannotListen, Options, Tls, build_server
 from phaseline.rpc.workers import WorkerService
 from phaseline.rpc.workflows import WorkflowService
 from phaseline.settings import Settings, SettingsError
+from phaseline.store import migrate
 from phaseline.store.faults import points_from
-from phaseline.store.opening import MemoryAlarm, Store, open_store
+from phaseline.store.opening import MemoryAlarm, Store, open_store, sqlite_path
+from phaseline.store.sqlite import DatabaseInUse, SqliteDatabase
 from phaseline.store.writer import GroupWriter
 from phaseline.watch.signal import Signal
 from phaseline.watch.tail import Tail
@@ -52,6 +60,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 #: Names a point at which the process is to die, for tests.
 CRASH_VARIABLE = "PHASELINE_CRASH_AT"
+
+#: What keeps a server from starting; the text says what, and what to do about it.
+CANNOT_START = (SettingsError, CredentialsError, DatabaseInUse, CannotListen)
 
 _SERVICE = "phaseline.v1."
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -94,6 +105,26 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
                 await server.drain(0)
     finally:
         await store.close()
+
+
+async def upgrade_database(settings: Settings) -> str:
+    """Bring the tables to what this program works with; return their version."""
+    store = await open_store(settings.database_url)
+    await store.close()
+    return await database_version(settings)
+
+
+async def database_version(settings: Settings) -> str:
+    """Return the version of the tables; empty if there are none yet."""
+    path = sqlite_path(settings.database_url)
+    if not path.exists():
+        return ""
+    database = SqliteDatabase(path)
+    try:
+        version, _ = await asyncio.to_thread(migrate.version, database.writing)
+    finally:
+        await database.close()
+    return version or ""
 
 
 def check_exposure(settings: Settings) -> None:

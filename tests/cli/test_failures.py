@@ -95,5 +95,12 @@ def test_a_defect_names_the_request_for_the_log() -> None:
     assert told(error) == ["error: internal error", "  request_id: r-1"]
 
 
+def test_what_the_system_refuses_is_told_without_its_number() -> None:
+    assert told(FileNotFoundError(2, "No such file or directory", "tokens")) == [
+        "error: tokens: no such file or directory"
+    ]
+    assert told(OSError(28, "No space left on device")) == ["error: no space left on device"]
+
+
 def test_a_refusal_has_its_own_hint() -> None:
     assert told(Refused("no", hint="do this")) == ["error: no", "hint: do this"]

@@ -9,7 +9,9 @@ import pytest
 import structlog
 
 from phaseline.domain.errors import Unavailable
+from phaseline.rpc.server import CannotListen
 from phaseline.settings import Settings
+from phaseline.worker.registry import Registry
 from tests.cli.conftest import Program
 from tests.support.fake_service import FakeService
 
@@ -19,13 +21,13 @@ class Serving:
 
     def __init__(self) -> None:
         self.settings: Settings | None = None
-        self.embedded_worker: bool | None = None
+        self.registry: Registry | None = None
         self.error: Exception | None = None
 
-    async def __call__(self, settings: Settings, *, embedded_worker: bool = False) -> None:
+    async def __call__(self, settings: Settings, *, registry: Registry | None = None) -> None:
         if self.error is not None:
             raise self.error
-        self.settings, self.embedded_worker = settings, embedded_worker
+        self.settings, self.registry = settings, registry
 
     @property
     def given(self) -> Settings:
@@ -36,7 +38,7 @@ class Serving:
 @pytest.fixture
 def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     fake = Serving()
-    monkeypatch.setattr("phaseline.serve.serve", fake, raising=False)
+    monkeypatch.setattr("phaseline.serve.serve", fake)
     root = logging.getLogger()
     before = root.handlers, root.level
     yield fake
@@ -52,7 +54,7 @@ def test_serve_passes_on_every_option(program: Program, serving: Serving) -> Non
     )
     assert (ended.code, ended.err) == (0, "")
     given = serving.given
-    assert serving.embedded_worker is False
+    assert serving.registry is None
     assert (given.listen, given.db, given.insecure) == ("0.0.0.0:7000", "x.db", True)
     assert given.drain_timeout == timedelta(seconds=5)
     assert given.credentials_file == Path("tokens")
@@ -71,12 +73,14 @@ def test_what_is_not_given_is_left_to_the_other_sources(
     assert serving.given.insecure
 
 
-def test_dev_has_a_worker_inside(program: Program, serving: Serving) -> None:
+def test_dev_has_a_worker_inside(program: Program, serving: Serving, tmp_path: Path) -> None:
+    (tmp_path / "my_handlers.py").write_text("")
     ended = program(
         *("dev", "--slots", "4", "--queue", "a", "--queue", "b", "-m", "my_handlers"),
     )
     assert ended.code == 0
-    assert serving.embedded_worker is True
+    assert serving.registry is not None
+    assert "command" in serving.registry.names
     worker = serving.given.worker
     assert (worker.slots, worker.queues, worker.modules) == (4, ("a", "b"), ("my_handlers",))
     assert ended.err.splitlines() == [
@@ -95,9 +99,10 @@ def test_a_setting_that_is_wrong_ends_it_before_it_begins(
 
 
 def test_a_server_that_cannot_start_says_why(program: Program, serving: Serving) -> None:
-    serving.error = OSError(98, "Address already in use")
+    taken = CannotListen("127.0.0.1:7171 is taken")
+    serving.error = ExceptionGroup("unhandled errors in a TaskGroup", [taken])
     ended = program("serve")
-    assert (ended.code, ended.err) == (7, "error: [Errno 98] Address already in use\n")
+    assert (ended.code, ended.err) == (4, "error: 127.0.0.1:7171 is taken\n")
 
 
 def test_a_server_that_serves_is_healthy(program: Program, service: FakeService) -> None:
@@ -122,7 +127,7 @@ def test_upgrading_the_database_says_what_it_then_is(
         assert settings.db == "x.db"
         return "0001"
 
-    monkeypatch.setattr("phaseline.serve.upgrade_database", upgrade, raising=False)
+    monkeypatch.setattr("phaseline.serve.upgrade_database", upgrade)
     assert program("db", "upgrade", "--db", "x.db") == (0, "0001\n", "")
 
 
@@ -132,7 +137,7 @@ def test_the_version_of_the_database_is_printed(
     async def version(settings: Settings) -> str:
         return "0001"
 
-    monkeypatch.setattr("phaseline.serve.database_version", version, raising=False)
+    monkeypatch.setattr("phaseline.serve.database_version", version)
     assert program("db", "version") == (0, "0001\n", "")
 
 
@@ -142,7 +147,7 @@ def test_a_database_that_is_away_is_unavailable(
     async def version(settings: Settings) -> str:
         raise Unavailable("the database does not answer")
 
-    monkeypatch.setattr("phaseline.serve.database_version", version, raising=False)
+    monkeypatch.setattr("phaseline.serve.database_version", version)
     ended = program("db", "version")
     assert ended.code == 5
     assert ended.err.splitlines()[0] == "error: the database does not answer"

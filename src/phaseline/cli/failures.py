@@ -91,7 +91,7 @@ def lines_of(error: Exception, *, server: str) -> Iterator[str]:
         yield from _told(error)
         hint = _hint(error, server)
     else:
-        yield f"error: {error}"
+        yield f"error: {_of_the_system(error)}"
         hint = ""
     if hint:
         yield f"hint: {hint}"
@@ -106,6 +106,13 @@ def _told(error: errors.PhaselineError) -> Iterator[str]:
         yield from (f"  {violation.field}: {violation.description}" for violation in violations)
     if isinstance(error, errors.Internal) and (request_id := error.metadata.get("request_id")):
         yield f"  request_id: {request_id}"
+
+
+def _of_the_system(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror[:1].lower() + error.strerror[1:]
+        return f"{error.filename}: {text}" if error.filename else text
+    return str(error)
 
 
 def _hint(error: errors.PhaselineError, server: str) -> str:

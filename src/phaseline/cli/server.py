@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseline.cli.failures import ExitCode
+from phaseline.cli.failures import ExitCode, Refused
 from phaseline.cli.options import Logging
 from phaseline.cli.session import Session
+from phaseline.cli.worker import handlers
 
 if TYPE_CHECKING:
     from phaseline.settings import Settings
+    from phaseline.worker.registry import Registry
 
 _TLS = "TLS and credentials"
 
@@ -107,13 +109,13 @@ async def dev(session: Session, listening: Listening, inside: Inside, logging: L
     )
     session.output.note(f"starting on {settings.listen}; stop it with Ctrl-C")
     session.output.note("try: phaseline apply --example repo-survey")
-    await _serve(settings, embedded_worker=True)
+    await _serve(settings, handlers(settings.worker.modules))
 
 
 async def serve(session: Session, listening: Listening, logging: Logging) -> None:
     """Run a server; phases are run by workers. SIGTERM drains it."""
     settings = session.settings_with(**asdict(listening), **asdict(logging))
-    await _serve(settings, embedded_worker=False)
+    await _serve(settings, None)
 
 
 async def health(
@@ -130,9 +132,22 @@ async def health(
         raise typer.Exit(ExitCode.UNAVAILABLE)
 
 
-async def _serve(settings: Settings, *, embedded_worker: bool) -> None:
+async def _serve(settings: Settings, registry: Registry | None) -> None:
     from phaseline import serve
     from phaseline.telemetry import set_up_logging
 
     set_up_logging(settings.log_level, settings.log_format)
-    await serve.serve(settings, embedded_worker=embedded_worker)
+    refused: BaseExceptionGroup[Exception] | None = None
+    try:
+        await serve.serve(settings, registry=registry)
+    except* serve.CANNOT_START as group:
+        refused = group
+    if refused is not None:
+        raise Refused(str(_first(refused)), code=ExitCode.PRECONDITION)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first error that is no group of others."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
