@@ -83,7 +83,7 @@ async def worker(session: Session, working: Working, logging: Logging) -> None:
 
 def handlers(modules: tuple[str, ...]) -> Registry:
     """Return the handlers that ship, and those that *modules* register when imported."""
-    from phaseline.worker.handlers import shipped
+    from phaseline.worker.handlers.command import CommandHandler
     from phaseline.worker.registry import Registry, default_registry
 
     # What `python -m` would find is found here as well, though a console script started us.
@@ -93,9 +93,8 @@ def handlers(modules: tuple[str, ...]) -> Registry:
         _import(name)
     registry = Registry()
     registry.include(default_registry)
-    for handler in shipped():
-        if registry.get(handler.name) is None:
-            registry.add(handler.name, handler.function)
+    if registry.get("command") is None:
+        registry.add("command", CommandHandler())
     return registry
 
 
@@ -103,8 +102,9 @@ def _import(name: str) -> None:
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # the module is there, and lacks one itself
+        missing = error.name or name
+        if not f"{name}.".startswith(f"{missing}."):
+            raise Refused(f"module {name!r} needs {missing!r}, which is not installed") from error
         raise Refused(
             f"there is no module {name!r}",
             hint="it is looked for in the working directory and among installed packages",
