@@ -16,11 +16,12 @@ _KEPT_REVISIONS = 64
 
 
 class Waker:
-    """Lets one watcher sleep. Between its last look and the sleep it must not await anything."""
+    """Lets one watcher sleep; woken while it is up, it does not fall asleep the next time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sleeper: asyncio.Future[None] | None = None
+        self._was_woken = False
         self._timer: Timer | None = None
         self._rings_at = inf
 
@@ -28,13 +29,15 @@ class Waker:
         """End the sleep, and return whether there was one."""
         sleeper = self._sleeper
         if sleeper is None or sleeper.done():
+            self._was_woken = True
             return False
         sleeper.set_result(None)
         return True
 
     async def sleep(self, until: float = inf) -> None:
         """Return when woken, at *until* at the latest, or earlier for no reason."""
-        if until <= self._clock.time():
+        if self._was_woken or until <= self._clock.time():
+            self._was_woken = False
             return
         self._sleeper = asyncio.get_running_loop().create_future()
         if until < self._rings_at:

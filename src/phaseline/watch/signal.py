@@ -33,6 +33,7 @@ class Signal:
         self._fresh: list[Commit] = []
         self._missed = 0
         self._is_due = False
+        self._grew = asyncio.Event()
         self._executions: dict[Key, Bell] = {}
         self._trees: dict[Key, Bell] = {}
         self._scopes: dict[str, dict[Scope, Bell]] = {}
@@ -72,6 +73,11 @@ class Signal:
         with self.execution_bell(key, waker):
             while self.tail.last_revision(key) <= after and after >= self.tail.floor:
                 await waker.sleep()
+
+    async def reached(self, revision: int) -> None:
+        """Return once everybody could hear of *revision*."""
+        while self._announced < revision:
+            await self._grew.wait()
 
     @contextmanager
     def execution_bell(self, key: Key, waker: Waker) -> Iterator[Bell]:
@@ -137,6 +143,9 @@ class Signal:
                     bell.note(commit.revision)
                     touched[bell] = None
         self._announced = self.tail.head
+        # A fresh one each time: a waiter that wakes late still sees its own one set.
+        grew, self._grew = self._grew, asyncio.Event()
+        grew.set()
         for bell in touched:
             bell.ring()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from phaseline.app.changes import Commit, Entry
+from phaseline.app.changes import Commit, Entry, Part
 from phaseline.domain.ids import Key
 from phaseline.watch.ports import Folded
 
@@ -80,6 +80,15 @@ class Tail:
         """Return the newest revision in here that changed the execution; 0 if none did."""
         entries = self._by_execution.get(key)
         return entries[-1].revision if entries else 0
+
+    def holds(self, after: int, until: int) -> bool:
+        """Whether all that happened past *after* up to *until* is in here."""
+        return self.floor <= after and until <= self.head
+
+    def version(self, key: Key, revision: int) -> Part | None:
+        """Return that version of the execution, if it is its newest and in here."""
+        entries = self._by_execution.get(key)
+        return entries[-1].parts[0] if entries and entries[-1].revision == revision else None
 
     def entries_of(
         self, key: Key, *, root_execution_id: str = "", after: int, until: int, limit: int
