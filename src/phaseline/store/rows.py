@@ -119,6 +119,7 @@ def execution_row(execution: Execution) -> Row:
         micros(spec.created_at),
         spec.parent_execution_id or None,
         spec.root_execution_id if is_child else None,
+        path_of(spec) if is_child else None,
         spec.step_key or None,
         spec.batch_id or None,
         spec.session_id or None,
@@ -129,6 +130,11 @@ def execution_row(execution: Execution) -> Row:
         _encode(spec).decode(),
         *execution_changes(execution),
     )
+
+
+def path_of(spec: ExecutionSpec) -> str:
+    """Return all that are above an execution, the root first; the ids have no slash in them."""
+    return "".join(f"/{above}" for above in spec.ancestor_execution_ids) + "/"
 
 
 def execution_of(row: RowMapping, workflow: Workflow, phases: Sequence[Phase] = ()) -> Execution:

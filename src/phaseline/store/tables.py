@@ -61,6 +61,7 @@ identity = Table(
     Column("trimmed", BigInteger, nullable=False),
     PrimaryKeyConstraint("only"),
     CheckConstraint("only = 1", name="only_one"),
+    CheckConstraint("trimmed BETWEEN 0 AND head", name="trimmed_is_past"),
 )
 
 workflows = Table(
@@ -86,6 +87,8 @@ executions = Table(
     Column("parent_execution_id", String(128)),
     #: NULL for a root, so that only children take room in its index.
     Column("root_execution_id", String(128)),
+    #: All that are above it, the root first, as "/root/parent/"; NULL for a root.
+    Column("path", Text),
     Column("step_key", String(128)),
     Column("batch_id", String(128)),
     Column("session_id", String(128)),
@@ -115,6 +118,8 @@ executions = Table(
     CheckConstraint(
         "(parent_execution_id IS NULL) = (root_execution_id IS NULL)", name="child_has_root"
     ),
+    CheckConstraint("(parent_execution_id IS NULL) = (path IS NULL)", name="child_has_path"),
+    CheckConstraint("total_tokens >= 0 AND cost_nanos >= 0", name="totals_not_negative"),
 )
 
 
@@ -169,6 +174,8 @@ execution_labels = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("execution_id", String(128), nullable=False),
     PrimaryKeyConstraint("workspace_id", "name", "value", "created_at", "execution_id"),
+    # The key is all that there is, so a second copy of it in an index would be waste.
+    sqlite_with_rowid=False,
 )
 
 execution_repos = Table(
@@ -179,6 +186,8 @@ execution_repos = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("execution_id", String(128), nullable=False),
     PrimaryKeyConstraint("workspace_id", "repo", "created_at", "execution_id"),
+    # The key is all that there is, so a second copy of it in an index would be waste.
+    sqlite_with_rowid=False,
 )
 
 #: How many executions there are by workflow and status, kept in the transaction that changes it.
@@ -191,6 +200,7 @@ execution_counts = Table(
     Column("total", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace_id", "workflow_id", "status"),
     CheckConstraint("total >= 0", name="total_not_negative"),
+    sqlite_with_rowid=False,
 )
 
 phases = Table(
@@ -221,6 +231,8 @@ phases = Table(
         f"({_one_of('status', PHASE_TERMINAL)}) = (completed_at IS NOT NULL)",
         name="terminal_completed",
     ),
+    CheckConstraint("attempt >= 0", name="attempt_not_negative"),
+    CheckConstraint("total_tokens >= 0 AND cost_nanos >= 0", name="totals_not_negative"),
 )
 
 #: What an execution was given.
@@ -307,7 +319,15 @@ changes = Table(
     #: Versions of its phases and operations: a list of `Part`.
     Column("parts", LargeBinary),
     PrimaryKeyConstraint("workspace_id", "revision", "execution_id"),
-    Index("ix_changes_execution_id", "workspace_id", "execution_id", "revision"),
+    # With the statuses in it, versions are folded without a look at their bytes.
+    Index(
+        "ix_changes_execution_id",
+        "workspace_id",
+        "execution_id",
+        "revision",
+        "status_before",
+        "status_after",
+    ),
     Index(
         "ix_changes_root_execution_id",
         "workspace_id",
@@ -331,4 +351,14 @@ requests = Table(
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace_id", "request_id"),
     Index("ix_requests_created_at", "created_at"),
+)
+
+#: Executions that are purged, and whose content is still being erased, a little at a time.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("workspace_id", String(128), nullable=False),
+    Column("execution_id", String(128), nullable=False),
+    PrimaryKeyConstraint("workspace_id", "execution_id"),
+    sqlite_with_rowid=False,
 )

@@ -49,7 +49,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_changes_execution_id",
         "changes",
-        ["workspace_id", "execution_id", "revision"],
+        ["workspace_id", "execution_id", "revision", "status_before", "status_after"],
         unique=False,
     )
     op.create_index(
@@ -68,6 +68,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("workspace_id", "execution_id", name=op.f("pk_contents")),
     )
     op.create_table(
+        "erasures",
+        sa.Column("workspace_id", sa.String(length=128), nullable=False),
+        sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "execution_id", name=op.f("pk_erasures")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "execution_counts",
         sa.Column("workspace_id", sa.String(length=128), nullable=False),
         sa.Column("workflow_id", sa.String(length=128), nullable=False),
@@ -77,6 +84,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint(
             "workspace_id", "workflow_id", "status", name=op.f("pk_execution_counts")
         ),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "execution_labels",
@@ -93,6 +101,7 @@ def upgrade() -> None:
             "execution_id",
             name=op.f("pk_execution_labels"),
         ),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "execution_repos",
@@ -103,6 +112,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint(
             "workspace_id", "repo", "created_at", "execution_id", name=op.f("pk_execution_repos")
         ),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "executions",
@@ -113,6 +123,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("parent_execution_id", sa.String(length=128), nullable=True),
         sa.Column("root_execution_id", sa.String(length=128), nullable=True),
+        sa.Column("path", sa.Text(), nullable=True),
         sa.Column("step_key", sa.String(length=128), nullable=True),
         sa.Column("batch_id", sa.String(length=128), nullable=True),
         sa.Column("session_id", sa.String(length=128), nullable=True),
@@ -139,11 +150,18 @@ def upgrade() -> None:
             name=op.f("ck_executions_status_known"),
         ),
         sa.CheckConstraint(
+            "(parent_execution_id IS NULL) = (path IS NULL)",
+            name=op.f("ck_executions_child_has_path"),
+        ),
+        sa.CheckConstraint(
             "(parent_execution_id IS NULL) = (root_execution_id IS NULL)",
             name=op.f("ck_executions_child_has_root"),
         ),
         sa.CheckConstraint(
             "due_at IS NULL OR completed_at IS NULL", name=op.f("ck_executions_terminal_not_due")
+        ),
+        sa.CheckConstraint(
+            "total_tokens >= 0 AND cost_nanos >= 0", name=op.f("ck_executions_totals_not_negative")
         ),
         sa.PrimaryKeyConstraint("workspace_id", "execution_id", name=op.f("pk_executions")),
     )
@@ -176,8 +194,6 @@ def upgrade() -> None:
         "executions",
         ["workspace_id", "cost_nanos", "execution_id"],
         unique=False,
-        sqlite_where=sa.text("root_execution_id IS NOT NULL"),
-        postgresql_where=sa.text("root_execution_id IS NOT NULL"),
     )
     op.create_index(
         "ix_executions_created_at",
@@ -206,8 +222,6 @@ def upgrade() -> None:
         "executions",
         ["workspace_id", "queue_name", "created_at", "execution_id"],
         unique=False,
-        sqlite_where=sa.text("due_at IS NOT NULL"),
-        postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_index(
         "ix_executions_responder_id",
@@ -222,8 +236,6 @@ def upgrade() -> None:
         "executions",
         ["workspace_id", "revision", "execution_id"],
         unique=False,
-        sqlite_where=sa.text("responder_id IS NOT NULL"),
-        postgresql_where=sa.text("responder_id IS NOT NULL"),
     )
     op.create_index(
         "ix_executions_root_execution_id",
@@ -246,8 +258,6 @@ def upgrade() -> None:
         "executions",
         ["workspace_id", "status", "created_at", "execution_id"],
         unique=False,
-        sqlite_where=sa.text("root_execution_id IS NOT NULL"),
-        postgresql_where=sa.text("root_execution_id IS NOT NULL"),
     )
     op.create_index(
         "ix_executions_step_key",
@@ -262,8 +272,6 @@ def upgrade() -> None:
         "executions",
         ["workspace_id", "total_tokens", "execution_id"],
         unique=False,
-        sqlite_where=sa.text("step_key IS NOT NULL"),
-        postgresql_where=sa.text("step_key IS NOT NULL"),
     )
     op.create_index(
         "ix_executions_user_id",
@@ -278,8 +286,6 @@ def upgrade() -> None:
         "executions",
         ["workspace_id", "workflow_id", "created_at", "execution_id"],
         unique=False,
-        sqlite_where=sa.text("user_id IS NOT NULL"),
-        postgresql_where=sa.text("user_id IS NOT NULL"),
     )
     op.create_table(
         "identity",
@@ -289,6 +295,7 @@ def upgrade() -> None:
         sa.Column("head", sa.BigInteger(), nullable=False),
         sa.Column("trimmed", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("only = 1", name=op.f("ck_identity_only_one")),
+        sa.CheckConstraint("trimmed BETWEEN 0 AND head", name=op.f("ck_identity_trimmed_is_past")),
         sa.PrimaryKeyConstraint("only", name=op.f("pk_identity")),
     )
     op.create_table(
@@ -363,6 +370,10 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "status IN ('cancelled', 'completed', 'failed', 'pending', 'ready', 'running', 'skipped')",
             name=op.f("ck_phases_status_known"),
+        ),
+        sa.CheckConstraint("attempt >= 0", name=op.f("ck_phases_attempt_not_negative")),
+        sa.CheckConstraint(
+            "total_tokens >= 0 AND cost_nanos >= 0", name=op.f("ck_phases_totals_not_negative")
         ),
         sa.PrimaryKeyConstraint("workspace_id", "execution_id", "position", name=op.f("pk_phases")),
     )
