@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
-from typing import Protocol
 
 import msgspec
 
@@ -20,6 +19,7 @@ from phaseline.v1 import execution_service_pb2 as pb
 from phaseline.watch.cursor import ActiveCursor
 from phaseline.watch.scope import Scope
 from phaseline.watch.token import Tokens
+from phaseline.watch.watching import Watching
 from phaseline.wire.digests import request_digest
 from phaseline.wire.enums import EXECUTION_STATUS
 from phaseline.wire.executions import basic_message, status_message
@@ -33,21 +33,11 @@ from phaseline.wire.lists import (
 from phaseline.wire.operations import operation_message
 from phaseline.wire.requests import read_cancel, read_get, read_get_status, read_wait
 from phaseline.wire.starts import read_start
-from phaseline.wire.watches import AskedWatch, AskedWatchActive, read_watch, read_watch_active
+from phaseline.wire.watches import read_watch, read_watch_active
 
 _STARTED = "Workflow execution started"
 _REPEATED = "nothing was started: the same request_id or step_key had started this execution"
 _VALID = "nothing was started: the request is valid, and asked for no more"
-
-
-class Watches(Protocol):
-    """Streams changes, as frames that are encoded already."""
-
-    def watch(self, call: Call, asked: AskedWatch) -> AsyncGenerator[bytes, None]:
-        """Yield the frames of one execution."""
-
-    def watch_active(self, call: Call, asked: AskedWatchActive) -> AsyncGenerator[bytes, None]:
-        """Yield the frames of all active executions."""
 
 
 class Defaults(msgspec.Struct, frozen=True):
@@ -66,12 +56,12 @@ class ExecutionService:
         *,
         clock: Clock,
         tokens: Tokens,
-        watches: Watches,
+        watching: Watching,
         draining: Draining,
         defaults: Defaults,
     ) -> None:
         self._executions, self._clock, self._tokens = executions, clock, tokens
-        self._watches, self._draining, self._defaults = watches, draining, defaults
+        self._watching, self._draining, self._defaults = watching, draining, defaults
 
     async def Execute(self, request: pb.ExecuteRequest, call: Call) -> pb.ExecuteResponse:
         start = read_start(request, call.traceparent)
@@ -175,13 +165,28 @@ class ExecutionService:
 
     def Watch(self, request: pb.WatchRequest, call: Call) -> AsyncGenerator[bytes, None]:
         asked = read_watch(request, bookmark_interval=self._defaults.bookmark_interval)
-        return self._watches.watch(call, asked)
+        return self._watching.watch(
+            call.caller,
+            asked.execution_id,
+            resume_token=asked.resume_token,
+            full=asked.full,
+            descendants=asked.descendants,
+            bookmark_interval=asked.bookmark_interval,
+            credentials_end=call.identity.expires_at,
+        )
 
     def WatchActive(
         self, request: pb.WatchActiveRequest, call: Call
     ) -> AsyncGenerator[bytes, None]:
         asked = read_watch_active(request, bookmark_interval=self._defaults.bookmark_interval)
-        return self._watches.watch_active(call, asked)
+        return self._watching.watch_active(
+            call.caller,
+            asked.matching,
+            resume_token=asked.resume_token,
+            min_interval=asked.min_interval,
+            bookmark_interval=asked.bookmark_interval,
+            credentials_end=call.identity.expires_at,
+        )
 
     async def _list(self, call: Call, asked: AskedExecutions) -> Listed:
         return await self._executions.list(
