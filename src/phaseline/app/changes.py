@@ -54,6 +54,19 @@ class Entry(msgspec.Struct, frozen=True):
     execution: Execution | None = None
 
 
+class Folded(msgspec.Struct, frozen=True):
+    """All that a range of the log did to one execution, as its last version and what led there."""
+
+    #: The last in the range; the part of the execution alone is needed.
+    entry: Entry
+    #: Where the execution stood before the range; None if the range made it.
+    status_before: ExecutionStatus | None
+    #: Where it stood in between, each status once.
+    passed: frozenset[ExecutionStatus] = frozenset()
+    #: Versions in the range that are older than the last.
+    left_out: int = 0
+
+
 class Commit(msgspec.Struct, frozen=True):
     """All that one commit did."""
 
