@@ -50,9 +50,11 @@ def test_no_module_is_longer_than_anyone_reads() -> None:
 
 
 def test_no_function_is_longer_than_a_screen() -> None:
+    # A migration is a list of what it makes, and nobody edits one.
     lengths = {
         f"{path}:{node.name}": _body_lines(node)
         for path, tree in _trees()
+        if path.parent.name != "versions"
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
