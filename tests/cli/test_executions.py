@@ -106,7 +106,7 @@ def test_list_shows_a_page_and_how_many_there_are(program: Program, service: Fak
     )
     ended = program("list")
     assert EXECUTION_ID in ended.out
-    assert ended.err == "1 of 1,234 executions; more: --page 2\n"
+    assert ended.err == "1 of 1,234; more: --page 2\n"
 
 
 def test_after_a_page_token_the_next_page_has_another(
@@ -118,7 +118,7 @@ def test_after_a_page_token_the_next_page_has_another(
     )
     ended = program("list", "--page-token", "t1")
     assert service.requests("List")[0].page_token == "t1"
-    assert ended.err == "0 of 10,000+ executions; more: --page-token t2\n"
+    assert ended.err == "0 of 10,000+; more: --page-token t2\n"
 
 
 def test_every_filter_reaches_the_server(program: Program, service: FakeService) -> None:

@@ -30,7 +30,16 @@ def test_the_cost_of_a_model_without_a_price_is_unknown() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (7200, "2h"), (200_000, "2d"), (-5, "0s")],
+    [
+        (0, "0s"),
+        (59, "59s"),
+        (60, "1m"),
+        (3599, "59m"),
+        (7200, "2h"),
+        (86_400, "1d"),
+        (200_000, "2d"),
+        (-5, "0s"),
+    ],
 )
 def test_an_age_is_told_in_its_largest_unit(seconds: int, text: str) -> None:
     assert figures.age(messages.timestamp(), NOON + timedelta(seconds=seconds)) == text
@@ -38,7 +47,14 @@ def test_an_age_is_told_in_its_largest_unit(seconds: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("length", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (3 << 20, "3 MiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (3 << 20, "3 MiB"),
+        (5 << 40, "5120 GiB"),
+    ],
 )
 def test_a_size_has_the_largest_unit_that_fits(length: int, text: str) -> None:
     assert figures.size(length) == text

@@ -172,6 +172,12 @@ def test_phases_that_do_not_fit_are_counted() -> None:
     assert table[-1] == ["21 more after"]
 
 
+def test_when_nothing_is_done_the_first_phases_are_shown() -> None:
+    table = rows(phase_view.table(many(50, done=0), Frame(0, 100, height=12)))
+    assert table[1][1] == "p0"
+    assert table[-1] == ["40 more after"]
+
+
 def test_when_all_is_done_the_last_phases_are_shown() -> None:
     table = rows(phase_view.table(many(50, done=50), Frame(0, 100, height=12)))
     assert table[1] == ["40 more before"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseline.cli import lookup
+from phaseline.cli import figures, lookup
 from phaseline.cli.failures import ExitCode, Refused
 from phaseline.cli.options import ExecutionId
 from phaseline.cli.session import Session
@@ -41,7 +41,7 @@ async def list_(
         from phaseline.cli import tables
 
         output.draw(tables.artifacts(shown))
-    output.note(f"{len(shown):,} artifacts")
+    output.note(figures.count(len(shown), "artifact"))
 
 
 async def get(

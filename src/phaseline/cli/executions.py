@@ -134,7 +134,7 @@ def _show_executions(session: Session, listed: Sequence[Execution]) -> None:
 
 def _footer(response: ListResponse) -> str:
     total = f"{response.total_size:,}{'+' if response.total_size_capped else ''}"
-    text = f"{len(response.executions)} of {total} executions"
+    text = f"{len(response.executions)} of {total}"
     if response.next_page_token and response.page:
         text += f"; more: --page {response.page + 1}"
     elif response.next_page_token:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from phaseline.cli import lookup
+from phaseline.cli import figures, lookup
 from phaseline.cli.options import ExecutionId
 from phaseline.cli.session import Session
 
@@ -38,4 +38,4 @@ async def operations(
         from phaseline.cli import operation_view
 
         output.draw(operation_view.table(shown, session.frame()))
-    output.note(f"{len(shown):,} operations")
+    output.note(figures.count(len(shown), "operation"))
