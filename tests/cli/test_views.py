@@ -236,6 +236,38 @@ def test_the_view_keeps_within_the_height() -> None:
         assert ("Read" in text) == (height == 50)
 
 
+def test_the_view_uses_the_height_it_has() -> None:
+    few = many(5, done=2)
+    for number in range(50):
+        few.apply(change(operation(f"o-{number}")), 0)
+    for height in (12, 15, 18):
+        text = drawn(execution_view.render(few, Frame(0, 100, height)))
+        assert len(text.splitlines()) == height
+
+
+def test_of_many_descendants_those_that_go_on_are_shown() -> None:
+    full = many(30, done=10)
+    for number in range(40):
+        status = "RUNNING" if number == 5 else "COMPLETED"
+        full.apply(change(execution(status, execution_id=f"child-{number}")), 0)
+    text = drawn(execution_view.render(full, Frame(0, 100, 30)))
+    assert len(text.splitlines()) <= 30
+    words = text.split()
+    assert [word for word in words if word.startswith("child-")] == [
+        "child-5",
+        *(f"child-{number}" for number in range(39, 32, -1)),
+    ]
+    assert "and 32 more" in text
+
+
+def test_without_a_height_all_descendants_are_shown_in_their_order() -> None:
+    full = followed(*(execution(execution_id=f"child-{number}") for number in range(40)))
+    words = drawn(execution_view.render(full, FRAME)).split()
+    assert [word for word in words if word.startswith("child-")] == [
+        f"child-{number}" for number in range(40)
+    ]
+
+
 def test_without_a_height_everything_is_shown() -> None:
     text = drawn(execution_view.render(many(50, done=20), FRAME))
     assert "p0" in text

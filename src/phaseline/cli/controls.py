@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseline.cli import lookup, options
+from phaseline.cli import lookup, parsing
 from phaseline.cli.failures import Refused
 from phaseline.cli.options import ExecutionId, RequestId
 from phaseline.cli.session import Session
@@ -28,7 +28,7 @@ async def cancel(
     request_id: RequestId = "",
 ) -> None:
     """Stop an execution and its active descendants, never its parent."""
-    grace = options.duration(grace_period, "--grace-period")
+    grace = parsing.duration(grace_period, "--grace-period")
     await _control(
         session,
         execution_id,
@@ -70,7 +70,7 @@ async def retry(
     request_id: RequestId = "",
 ) -> None:
     """Run a failed or cancelled execution again, from its first unfinished phase."""
-    timeout = options.duration(run_timeout, "--run-timeout")
+    timeout = parsing.duration(run_timeout, "--run-timeout")
     await _control(
         session,
         execution_id,

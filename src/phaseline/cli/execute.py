@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseline.cli import options
+from phaseline.cli import parsing
 from phaseline.cli.failures import Refused
 from phaseline.cli.options import RequestId
 from phaseline.cli.session import Session
@@ -178,14 +178,14 @@ async def execute(
 
 def _fields(session: Session, given: Given, whose: Whose, how: How) -> ExecuteFields:
     """Return what Execute takes, from the options."""
-    inputs = options.pairs(given.input or (), "--input")
-    from_files = options.files(given.input_file or (), "--input-file")
+    inputs = parsing.pairs(given.input or (), "--input")
+    from_files = parsing.files(given.input_file or (), "--input-file")
     if twice := sorted(inputs.keys() & from_files.keys()):
         raise Refused(f"input {twice[0]} is given with --input and with --input-file")
     fields: ExecuteFields = {
         "inputs": inputs | from_files,
         "task": given.task,
-        "labels": options.pairs(whose.label or (), "--label"),
+        "labels": parsing.pairs(whose.label or (), "--label"),
         "repos": whose.repo or (),
         "session_id": whose.session_id,
         "user_id": whose.user_id,
@@ -194,8 +194,8 @@ def _fields(session: Session, given: Given, whose: Whose, how: How) -> ExecuteFi
         "parent_execution_id": whose.parent_execution_id,
         "step_key": whose.step_key,
         "max_budget_usd": how.max_budget_usd,
-        "run_timeout": options.duration(how.run_timeout, "--run-timeout"),
-        "start_at": options.future(how.start_at, session.now(), "--start-at"),
+        "run_timeout": parsing.duration(how.run_timeout, "--run-timeout"),
+        "start_at": parsing.future(how.start_at, session.now(), "--start-at"),
         "priority": how.priority,
         "queue_name": how.queue_name,
         "concurrency_key": how.concurrency_key,

@@ -12,6 +12,7 @@ from phaseline.cli.frame import Frame
 from phaseline.v1.execution_pb2 import Execution
 
 _TAIL = 10
+_DESCENDANTS = 8
 _SEPARATOR = " · "
 
 
@@ -22,15 +23,17 @@ def render(followed: Followed, frame: Frame) -> RenderableType:
     When lines are short, operations are left out first, then phases that are over or far ahead.
     """
     top = header(followed, frame)
+    parts: list[RenderableType] = [top]
+    below = descendants(followed, frame) if followed.descendants else None
     room = None
     if frame.height is not None:
-        room = frame.height - len(top.renderables) - len(followed.descendants) - 4
-    parts: list[RenderableType] = [top]
+        # Two lines for a blank and the titles of each table.
+        room = frame.height - len(top.renderables) - 2 - (below.row_count + 2 if below else 0)
     if followed.phases:
         parts += ["", phase_view.table(followed, frame._replace(height=room))]
-    if followed.descendants:
-        parts += ["", descendants(followed, frame)]
-    tail = _TAIL if room is None else max(0, min(_TAIL, room - len(followed.phases)))
+    if below:
+        parts += ["", below]
+    tail = _TAIL if room is None else max(0, min(_TAIL, room - len(followed.phases) - 1))
     if followed.operations and tail:
         last = list(followed.operations.values())[-tail:]
         parts += ["", operation_view.table(last, frame)]
@@ -58,7 +61,7 @@ def summary(execution: Execution) -> Text:
 
 
 def descendants(followed: Followed, frame: Frame) -> Table:
-    """Return the executions below it, one a line."""
+    """Return the executions below it, one a line; on a screen those that go on, then the newest."""
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     table.add_column("", no_wrap=True)
     table.add_column("DESCENDANT", no_wrap=True)
@@ -66,19 +69,29 @@ def descendants(followed: Followed, frame: Frame) -> Table:
     table.add_column("STATUS", no_wrap=True)
     for title in ("PHASES", "TOKENS", "COST", "TIME"):
         table.add_column(title, no_wrap=True, justify="right")
-    for child in followed.descendants.values():
-        status = style.execution_status(child)
-        table.add_row(
-            style.painted_mark(status, frame.turning),
-            child.execution_id,
-            figures.plain(child.workflow_id),
-            Text(status, style=style.look(status).colour),
-            f"{child.completed_phases}/{child.total_phases}",
-            figures.tokens(child.usage),
-            figures.cost(child.usage),
-            figures.duration(followed.durations.of_execution(child, frame.now)),
-        )
+    everyone = list(followed.descendants.values())
+    shown = everyone
+    if frame.height is not None:
+        shown = sorted(everyone[::-1], key=style.is_terminal)[:_DESCENDANTS]
+    for child in shown:
+        table.add_row(*_descendant(followed, child, frame))
+    if len(everyone) > len(shown):
+        table.add_row("", Text(f"and {len(everyone) - len(shown)} more", style="dim"))
     return table
+
+
+def _descendant(followed: Followed, child: Execution, frame: Frame) -> list[str | Text]:
+    status = style.execution_status(child)
+    return [
+        style.painted_mark(status, frame.turning),
+        child.execution_id,
+        figures.plain(child.workflow_id),
+        Text(status, style=style.look(status).colour),
+        f"{child.completed_phases}/{child.total_phases}",
+        figures.tokens(child.usage),
+        figures.cost(child.usage),
+        figures.duration(followed.durations.of_execution(child, frame.now)),
+    ]
 
 
 def _title(execution: Execution) -> Text:
