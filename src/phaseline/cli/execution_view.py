@@ -72,7 +72,8 @@ def descendants(followed: Followed, frame: Frame) -> Table:
     everyone = list(followed.descendants.values())
     shown = everyone
     if frame.height is not None:
-        shown = sorted(everyone[::-1], key=style.is_terminal)[:_DESCENDANTS]
+        newest_first = everyone[::-1]
+        shown = sorted(newest_first, key=style.is_terminal)[:_DESCENDANTS]
     for child in shown:
         table.add_row(*_descendant(followed, child, frame))
     if len(everyone) > len(shown):
