@@ -196,6 +196,7 @@ class Server:
             assignments=Assignments(
                 core.store.reads, clock=core.clock, signer=core.signer, limits=limits
             ),
+            limits=limits,
         )
         self._draining = Draining()
         self._health = Health(lambda: True)
@@ -302,6 +303,7 @@ def _limits(settings: Settings) -> Limits:
         tree_size=limits.tree_size,
         active_executions=limits.active_executions,
         batch=limits.batch_size,
+        queue_concurrency=settings.queue_concurrency,
     )
 
 

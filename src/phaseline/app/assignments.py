@@ -12,11 +12,11 @@ from phaseline.app.limits import Limits
 from phaseline.app.ports import Clock, Reads, Slot
 from phaseline.app.tokens import Signer
 from phaseline.domain import prompt
-from phaseline.domain.advance import run_deadline
 from phaseline.domain.execution import NO_CONTENT, Content, Execution, Phase
 from phaseline.domain.failure import Failure, FailureKind
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import Failed
+from phaseline.domain.timing import lease_end, run_deadline
 from phaseline.domain.workflow import PhaseSpec
 
 # A third of the lease: two heartbeats may be lost before the lease is.
@@ -114,11 +114,10 @@ class Assignments:
                 room -= output.size
                 given[execution.phases[other].phase_id] = output
         checkpoint = await self._reads.checkpoint(granted.slot) if phase.has_checkpoint else None
-        budget = execution.max_budget_nanos
         made = Assigned(
             lease_token=self._tokens.write(granted.slot, lease.epoch),
             fencing_token=lease.epoch,
-            time_to_live=max(lease.expires_at - now, timedelta()),
+            time_to_live=max(lease_end(lease) - now, timedelta()),
             heartbeat_interval=lease.duration / _HEARTBEATS,
             execution=execution,
             position=position,
@@ -127,9 +126,7 @@ class Assignments:
             timeout=_time_left(execution, lease.deadline, now),
             outputs=given,
             checkpoint=checkpoint,
-            remaining_budget_nanos=(
-                None if budget is None else max(budget - execution.tree_usage.cost_nanos, 0)
-            ),
+            remaining_budget_nanos=granted.budget_left_nanos,
         )
         return made, room
 

@@ -10,13 +10,16 @@ import msgspec
 
 from phaseline.app.consequences import Changes
 from phaseline.app.idempotency import Idempotency
-from phaseline.app.ports import Decision, Group, Needs, View
+from phaseline.app.limits import Limits
+from phaseline.app.ports import Decision, Needs, View
+from phaseline.app.starting import check_active, check_budgets, check_parent
 from phaseline.domain import control
 from phaseline.domain.advance import tick
 from phaseline.domain.errors import NotFound
 from phaseline.domain.execution import Execution
 from phaseline.domain.failure import Cancellation
 from phaseline.domain.ids import Key
+from phaseline.domain.purge import purge
 
 _TICKS_AT_ONCE = 500
 
@@ -26,6 +29,8 @@ class Controlled(msgspec.Struct, frozen=True):
 
     execution: Execution | None
     encoded: bytes = b""
+    #: The control did something.
+    changed: bool = False
 
 
 class Move(Protocol):
@@ -41,29 +46,34 @@ class Control(msgspec.Struct, frozen=True):
     idempotency: Idempotency
     move: Move
     on_tree: bool = False
+    purges: bool = False
 
     def needs(self) -> Needs:
         return Needs(
             executions=(self.key,),
             trees=(self.key,) if self.on_tree else (),
             requests=self.idempotency.needs,
+            purges=(self.key,) if self.purges else (),
         )
 
     def decide(self, view: View) -> Decision[Controlled]:
         earlier = self.idempotency.earlier(view)
         if earlier is not None:
             return Decision(Controlled(view.execution(self.key), earlier.answer))
-        execution = view.execution(self.key)
-        if execution is None:
+        before = view.execution(self.key)
+        if before is None:
             raise NotFound("execution", self.key.execution_id)
         changes = Changes(view)
-        self.move(changes, execution, view.now)
+        self.move(changes, before, view.now)
         changed, renewed = changes.versions()
+        after = changes.execution(self.key)
+        did_something = after is not before
         return Decision(
-            Controlled(changes.execution(self.key)),
+            Controlled(after, changed=did_something),
             executions=changed,
             renewals=renewed,
             remembered=self.idempotency.remember(key=self.key),
+            purged=(self.key,) if self.purges and did_something else (),
         )
 
 
@@ -76,21 +86,39 @@ def cancelling(subject: str, reason: str, grace: timedelta) -> Move:
     return move
 
 
-def pausing() -> Move:
-    """Return the move that lets no further phase begin."""
-    return _simple(control.pause)
+def pausing(changes: Changes, execution: Execution, now: datetime) -> None:
+    """Let no further phase begin."""
+    changes.change_if(execution, control.pause(execution, now))
 
 
-def resuming() -> Move:
-    """Return the move that ends a pause."""
-    return _simple(control.resume)
+def resuming(changes: Changes, execution: Execution, now: datetime) -> None:
+    """End a pause."""
+    resumed = control.resume(execution, now)
+    changes.change_if(execution, resumed)
+    # While it was paused it was passed over.
+    changes.begin(resumed)
 
 
-def _simple(act: Callable[[Execution, datetime], Execution]) -> Move:
+def retrying(limits: Limits, max_budget_nanos: int | None, run_timeout: timedelta | None) -> Move:
+    """Return the move that runs an execution again from its first unfinished phase."""
+
     def move(changes: Changes, execution: Execution, now: datetime) -> None:
-        changes.change_if(execution, act(execution, now))
+        again = control.retry(
+            execution, now, max_budget_nanos=max_budget_nanos, run_timeout=run_timeout
+        )
+        if execution.spec.parent_execution_id:
+            check_parent(next(changes.ancestors(execution), execution))
+            check_budgets(changes, execution)
+        check_active(changes, execution.spec.workspace_id, limits)
+        changes.change(again)
+        changes.begin(again)
 
     return move
+
+
+def purging(changes: Changes, execution: Execution, now: datetime) -> None:
+    """Erase what an execution was given and produced."""
+    changes.change_if(execution, purge(execution, now))
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -106,10 +134,9 @@ class Tick(msgspec.Struct, frozen=True):
         due = view.due(_TICKS_AT_ONCE)
         for key in due:
             execution = changes.execution(key)
-            if execution is None:
-                continue
-            changes.change_if(execution, tick(execution, view.now, self.jitter()))
-            if not execution.admitted:
-                changes.admit(Group.of(execution))
+            if execution is not None:
+                ticked = tick(execution, view.now, self.jitter())
+                changes.change_if(execution, ticked)
+                changes.begin(ticked)
         changed, renewed = changes.versions()
         return Decision(len(due), executions=changed, renewals=renewed)

@@ -32,9 +32,9 @@ from phaseline.app.queries import (
     Order,
     Position,
 )
-from phaseline.app.starting import Start, Started, missing_workflow
+from phaseline.app.starting import Candidate, Start, Started, lease_of, missing_workflow
 from phaseline.app.tokens import Signer, digest_of
-from phaseline.domain.errors import FailedPrecondition, InvalidArgument, NotFound, Reason
+from phaseline.domain.errors import InvalidArgument, NotFound, Reason
 from phaseline.domain.execution import Execution
 from phaseline.domain.ids import Key, uuid7
 from phaseline.domain.start import StartRequest, check_inputs, check_start
@@ -85,23 +85,15 @@ class Executions:
     async def execute(self, caller: Caller, request: StartRequest, digest: bytes) -> Started:
         """Start an execution, durably. A repeated request_id or step_key starts nothing."""
         check_start(request, self._limits.start)
-        lease = None
-        if request.lease_token:
-            lease = self._lease_tokens.read(request.lease_token, caller.workspace_id)
-            if lease is None:
-                raise FailedPrecondition(
-                    "the lease that starts this execution is unknown", reason=Reason.LEASE_LOST
-                )
-        committed = await self._writer.post(
-            Start(
-                workspace_id=caller.workspace_id,
-                execution_id=request.execution_id or uuid7(self._clock.now(), self._entropy.bits()),
-                request=request,
-                idempotency=Idempotency(caller.workspace_id, "Execute", request.request_id, digest),
-                limits=self._limits,
-                lease=lease,
-            )
+        candidate = Candidate(
+            workspace_id=caller.workspace_id,
+            execution_id=request.execution_id or uuid7(self._clock.now(), self._entropy.bits()),
+            request=request,
+            limits=self._limits,
+            lease=lease_of(request, self._lease_tokens, caller.workspace_id),
         )
+        idempotency = Idempotency(caller.workspace_id, "Execute", request.request_id, digest)
+        committed = await self._writer.post(Start(candidate, idempotency))
         started = committed.answer
         if started.revision:
             return started

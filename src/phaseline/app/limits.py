@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from phaseline.domain.start import StartLimits
@@ -18,6 +20,9 @@ class Limits(msgspec.Struct, frozen=True):
     tree_size: int = 10_000
     active_executions: int = 100_000
     batch: int = 1000
+    #: Most phases leased at the same time, by queue_name; each workspace has its own queues.
+    queue_concurrency: Mapping[str, int] = {}
+    workflow: int = 3 * 1024 * 1024
     prompt: int = 1024 * 1024
     #: What an answer may take before payloads are left out of it.
     answer: int = 3 * 1024 * 1024

@@ -18,9 +18,9 @@ from phaseline.app.queries import (
 from phaseline.domain.execution import Artifact, Content, Execution, Operation
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload
+from phaseline.domain.recording import Recorded
 from phaseline.domain.report import LeaseRequest
 from phaseline.domain.usage import ModelUsage
-from phaseline.domain.work import Recorded
 from phaseline.domain.workflow import Workflow
 
 T = TypeVar("T")

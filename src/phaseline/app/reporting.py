@@ -58,7 +58,7 @@ class ReportPhase(msgspec.Struct, frozen=True):
         changes.change(_with_artifacts(reported.execution, slot.position, artifacts))
         changed, renewed = changes.versions()
         return Decision(
-            reported.directive,
+            self._directive(reported.directive, changes, view.now),
             executions=changed,
             renewals=renewed,
             operations=reported.operations,
@@ -66,6 +66,15 @@ class ReportPhase(msgspec.Struct, frozen=True):
             checkpoints=((slot, reported.checkpoint),) if reported.checkpoint else (),
             artifacts=artifacts,
         )
+
+    def _directive(self, directive: Directive, changes: Changes, now: datetime) -> Directive:
+        """Return what the worker is told once all that followed from its report is known."""
+        execution = changes.execution(self.ref.slot.key)
+        if execution is None or directive.action is not DirectiveAction.CONTINUE:
+            return directive
+        # The usage that it reported may have used up a budget: it hears so at once.
+        told = work.directive(execution, self.ref.slot.position, now)
+        return msgspec.structs.replace(told, replayed=directive.replayed)
 
     def _artifacts(
         self, reported: work.Reported, now: datetime

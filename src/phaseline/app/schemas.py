@@ -14,7 +14,7 @@ _KEPT_SCHEMAS = 1000
 def check_schema(text: str) -> str | None:
     """Return what is wrong with a JSON Schema, or None."""
     try:
-        jsonschema_rs.validator_for(text)
+        _validator(text)
     except (ValueError, jsonschema_rs.ValidationError) as error:
         return str(error).partition("\n")[0]
     return None
@@ -37,16 +37,23 @@ class Schemas:
             value = msgspec.json.decode(result.data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return f"the result is not JSON: {error}"
-        wrong = next(self._validator(schema).iter_errors(value), None)
+        except RecursionError:
+            return "the result is nested too deeply to be checked"
+        wrong = next(self._compiled_one(schema).iter_errors(value), None)
         if wrong is None:
             return None
         path = "/".join(str(step) for step in wrong.instance_path)
         return f"/{path}: {wrong.message}"
 
-    def _validator(self, schema: str) -> jsonschema_rs.Validator:
+    def _compiled_one(self, schema: str) -> jsonschema_rs.Validator:
         compiled = self._compiled.get(schema)
         if compiled is None:
             if len(self._compiled) >= _KEPT_SCHEMAS:
                 self._compiled.clear()
-            compiled = self._compiled[schema] = jsonschema_rs.validator_for(schema)
+            compiled = self._compiled[schema] = _validator(schema)
         return compiled
+
+
+def _validator(text: str) -> jsonschema_rs.Validator:
+    # Offline: a reference in somebody's schema must not make the server read files or call hosts.
+    return jsonschema_rs.validator_for(text, offline=True)

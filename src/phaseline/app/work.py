@@ -11,7 +11,8 @@ import msgspec
 from phaseline.app.assignments import Assigned, Assignments
 from phaseline.app.caller import Caller
 from phaseline.app.leasing import Granted, LeaseMore, LeasePhases, LeaseTokens
-from phaseline.app.ports import Committed, Entropy, Prices, Reads, Writer
+from phaseline.app.limits import Limits
+from phaseline.app.ports import Committed, Entropy, Prices, Reads, Withdrawn, Writer
 from phaseline.app.reporting import UNKNOWN_LEASE, ReportPhase
 from phaseline.app.schemas import Schemas
 from phaseline.app.tokens import Signer
@@ -44,8 +45,10 @@ class Work:
         signer: Signer,
         prices: Prices,
         assignments: Assignments,
+        limits: Limits,
     ) -> None:
         self._writer = writer
+        self._queue_concurrency = limits.queue_concurrency
         self._entropy = entropy
         self._prices = prices
         self._tokens = LeaseTokens(signer)
@@ -61,7 +64,12 @@ class Work:
 
         Cancelled, it leaves no lease behind that nobody knows of.
         """
-        standing = self._writer.stand(LeasePhases(caller.workspace_id, request))
+        phases = self._phases(caller, request)
+        if self._draining.is_set():
+            return ()
+        if not wait:
+            return await self._lease_now(phases)
+        standing = self._writer.stand(phases)
         answer = asyncio.ensure_future(standing.answer())
         drained = asyncio.ensure_future(self._draining.wait())
         try:
@@ -72,10 +80,12 @@ class Work:
             )
             if not answer.done() and standing.withdraw():
                 return ()
-            granted = (await asyncio.shield(answer)).answer
+            granted = _granted(await asyncio.shield(answer))
+        except Withdrawn:
+            return ()
         except asyncio.CancelledError:
             if not standing.withdraw():
-                await self._give_back((await asyncio.shield(answer)).answer)
+                await self._give_back(_granted(await asyncio.shield(answer)))
             raise
         finally:
             drained.cancel()
@@ -93,18 +103,29 @@ class Work:
         """
         posted = [self._post(caller, report) for report in reports]
         # Posted behind them, it finds the phases that they make ready in the same commit.
-        leasing = (
-            None
-            if more is None
-            else self._writer.post(LeaseMore(LeasePhases(caller.workspace_id, more)))
-        )
-        directives = [UNKNOWN_LEASE if one is None else (await one).answer for one in posted]
-        granted = () if leasing is None else (await leasing).answer
+        leasing = None
+        if more is not None and not self._draining.is_set():
+            leasing = self._writer.post(LeaseMore(self._phases(caller, more)))
+        telling = asyncio.gather(*(one for one in posted if one is not None))
+        granted: Sequence[Granted] = ()
+        if leasing is None:
+            told = iter(await telling)
+        else:
+            # Together, so that no answer is left unread if the store is away.
+            answers, leased = await asyncio.gather(telling, leasing)
+            told, granted = iter(answers), _granted(leased)
+        directives = [UNKNOWN_LEASE if one is None else next(told).answer for one in posted]
         return Reported(directives, await self._assigned(granted) if granted else ())
 
     def drain(self) -> None:
         """Let every waiting `lease` return empty, and every later one at once."""
         self._draining.set()
+
+    def _phases(self, caller: Caller, request: LeaseRequest) -> LeasePhases:
+        return LeasePhases(caller.workspace_id, request, self._queue_concurrency)
+
+    async def _lease_now(self, phases: LeasePhases) -> Sequence[Assigned]:
+        return await self._assigned(_granted(await self._writer.post(LeaseMore(phases))))
 
     def _post(self, caller: Caller, report: Report) -> Awaitable[Committed[Directive]] | None:
         ref = self._tokens.read(report.lease_token, caller.workspace_id)
@@ -158,3 +179,7 @@ class Work:
             (),
             self._entropy.fraction(),
         )
+
+
+def _granted(committed: Committed[tuple[Granted, ...]]) -> tuple[Granted, ...]:
+    return tuple(one.committed(committed.revision) for one in committed.answer)

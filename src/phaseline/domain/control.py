@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from phaseline.domain.advance import DEFAULT_GRACE, settle, stopping
+from phaseline.domain.advance import DEFAULT_GRACE, settle
+from phaseline.domain.budget import PRICE_UNKNOWN, over_budget
 from phaseline.domain.errors import FailedPrecondition, Reason
 from phaseline.domain.execution import Execution, Phase
-from phaseline.domain.failure import Cancellation, Failure, FailureKind
+from phaseline.domain.failure import Cancellation
 from phaseline.domain.lifecycle import (
-    ExecutionStatus,
     ExecutionTrigger,
-    PhaseStatus,
     PhaseTrigger,
+    is_completed,
+    is_going,
+    is_paused,
     phase_step,
     step,
 )
@@ -24,7 +26,7 @@ def cancel(
     execution: Execution, cancellation: Cancellation, grace: timedelta = DEFAULT_GRACE
 ) -> Execution:
     """Return *execution* told to stop; unchanged if it is stopping or has ended."""
-    if execution.done or stopping(execution):
+    if execution.done or execution.stopping:
         return execution
     stopped = replace(execution, cancellation=cancellation)
     return settle(stopped, cancellation.cancelled_at, grace)
@@ -32,18 +34,19 @@ def cancel(
 
 def pause(execution: Execution, now: datetime) -> Execution:
     """Return *execution* beginning no further phase; unchanged if it is paused."""
-    if execution.status is ExecutionStatus.PAUSED:
+    if is_paused(execution.status):
         return execution
-    status = step(execution.status, ExecutionTrigger.PAUSE)
+    status = step(execution.status, ExecutionTrigger.PAUSE, execution.spec.execution_id)
     return settle(replace(execution, status=status, paused_at=now), now)
 
 
 def resume(execution: Execution, now: datetime) -> Execution:
     """Return *execution* going on after a pause; unchanged if there is none."""
-    if execution.status in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING):
+    if is_going(execution.status):
         return execution
     begun = execution.run_started_at is not None
-    status = step(execution.status, ExecutionTrigger.PROCEED if begun else ExecutionTrigger.RESUME)
+    trigger = ExecutionTrigger.PROCEED if begun else ExecutionTrigger.RESUME
+    status = step(execution.status, trigger, execution.spec.execution_id)
     assert execution.paused_at is not None, "a paused execution knows since when"
     # A pause before the run began takes nothing from a time limit that does not run yet.
     paused_for = execution.paused_for + (now - execution.paused_at if begun else timedelta())
@@ -58,13 +61,14 @@ def retry(
     run_timeout: timedelta | None = None,
 ) -> Execution:
     """Return *execution* ready to run again from its first unfinished phase."""
+    execution_id = execution.spec.execution_id
+    status = step(execution.status, ExecutionTrigger.RETRY, execution_id)
     if execution.is_purged:
         raise FailedPrecondition(
-            f"execution {execution.spec.execution_id!r} is purged, its content is gone",
+            f"execution {execution_id!r} is purged, so there is nothing left to run it with",
             reason=Reason.EXECUTION_PURGED,
-            subject=execution.spec.execution_id,
+            subject=execution_id,
         )
-    status = step(execution.status, ExecutionTrigger.RETRY)
     again = replace(
         execution,
         status=status,
@@ -84,37 +88,15 @@ def retry(
     over = over_budget(again)
     if over is not None:
         raise FailedPrecondition(
-            f"{over.message}: raise max_budget_usd",
+            over.message if over.code == PRICE_UNKNOWN else f"{over.message}: raise max_budget_usd",
             reason=Reason.BUDGET_EXCEEDED,
-            subject=execution.spec.execution_id,
+            subject=execution_id,
         )
     return settle(again, now)
 
 
-def over_budget(execution: Execution) -> Failure | None:
-    """Return why the budget of *execution*, over its whole tree, stops it; None if it does not."""
-    budget, spent = execution.max_budget_nanos, execution.tree_usage
-    if budget is None:
-        return None
-    if spent.cost_nanos >= budget:
-        return Failure(
-            FailureKind.BUDGET_EXCEEDED,
-            "BUDGET_EXCEEDED",
-            "the budget is used up",
-            retryable=False,
-        )
-    if not spent.cost_complete:
-        return Failure(
-            FailureKind.BUDGET_EXCEEDED,
-            "MODEL_PRICE_UNKNOWN",
-            "the price of a model is unknown, so the budget cannot be kept",
-            retryable=False,
-        )
-    return None
-
-
 def _anew(phase: Phase) -> Phase:
-    if phase.status is PhaseStatus.COMPLETED:
+    if is_completed(phase.status):
         return phase
     return replace(
         phase,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 
@@ -17,6 +19,7 @@ from phaseline.domain.lifecycle import (
     is_paused,
 )
 from phaseline.domain.report import OperationReport, Progress, RetryDecision
+from phaseline.domain.timing import moments
 from phaseline.domain.usage import NO_USAGE, ModelUsage, Usage, merge, total
 from phaseline.domain.workflow import PhaseSpec, Workflow
 
@@ -46,22 +49,38 @@ class Lease(msgspec.Struct, frozen=True, omit_defaults=True):
     duration: timedelta
     started_at: datetime
     expires_at: datetime
-    #: The attempt's own time limit, or that of the run.
+    #: When the attempt's own timeout is over.
     deadline: datetime | None = None
     #: Set once its worker is to stop; the lease ends then at the latest.
     stop_by: datetime | None = None
+    #: The lease ends no earlier, whatever else says so: no server was there to take a report.
+    held_until: datetime | None = None
     sequence: int = 0
     usage_by_model: tuple[ModelUsage, ...] = ()
     credits_nanos: int = 0
     tool_call_count: int = 0
+
+    @property
+    def has_spent(self) -> bool:
+        """Whether anything was reported that counts."""
+        return bool(self.usage_by_model or self.credits_nanos or self.tool_call_count)
+
+
+class EndedBy(StrEnum):
+    """What ended a lease."""
+
+    COMPLETED = "completed"  #: a report of that outcome; the same goes for the next two
+    FAILED = "failed"
+    RELEASED = "released"
+    EXPIRED = "expired"  #: it was not renewed
+    REVOKED = "revoked"  #: its time limit, or the grace of its worker, was over
 
 
 class Ending(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the last lease of a phase ended, to answer a repeated or late report."""
 
     epoch: int
-    #: "completed", "failed" or "released" if a report ended it; else "expired" or "revoked".
-    how: str
+    how: EndedBy
     retry_decision: RetryDecision | None = None
     next_attempt_at: datetime | None = None
 
@@ -104,9 +123,9 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def usage(self) -> Usage:
-        return (
-            self.past_usage if self.lease is None else self.past_usage + attempt_usage(self.lease)
-        )
+        if self.lease is None or not self.lease.has_spent:
+            return self.past_usage
+        return self.past_usage + attempt_usage(self.lease)
 
     @property
     def usage_by_model(self) -> tuple[ModelUsage, ...]:
@@ -115,7 +134,7 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
         return merge(self.past_usage_by_model, self.lease.usage_by_model)
 
 
-class ExecutionSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+class ExecutionSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """What an execution was started with; never changed."""
 
     workspace_id: str
@@ -143,6 +162,10 @@ class ExecutionSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     #: It was given something, which is kept as `Content`.
     has_content: bool = False
 
+    @cached_property
+    def key(self) -> Key:
+        return Key(self.workspace_id, self.execution_id)
+
 
 class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an execution was given; kept apart, since it may be large and is seldom read."""
@@ -164,7 +187,7 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
 NO_CONTENT = Content()
 
 
-class Execution(msgspec.Struct, frozen=True):
+class Execution(msgspec.Struct, frozen=True, dict=True):
     """
     One run of a workflow.
 
@@ -212,11 +235,21 @@ class Execution(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> Key:
-        return Key(self.spec.workspace_id, self.spec.execution_id)
+        return self.spec.key
 
     @property
     def done(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def stopping(self) -> bool:
+        """Whether its end is decided, and only workers that still run keep it from coming."""
+        return (self.cancellation is not None or self.failure is not None) and not self.done
+
+    @cached_property
+    def due_at(self) -> datetime | None:
+        """The next moment at which time alone changes it."""
+        return min(moments(self), default=None)
 
     @property
     def holds_slot(self) -> bool:

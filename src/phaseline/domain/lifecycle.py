@@ -74,6 +74,8 @@ _E, _EX = ExecutionStatus, ExecutionTrigger
 EXECUTION_TRANSITIONS: Mapping[tuple[ExecutionStatus, ExecutionTrigger], ExecutionStatus] = {
     (_E.PENDING, _EX.BEGIN): _E.RUNNING,
     (_E.PENDING, _EX.PAUSE): _E.PAUSED,
+    # Retried with nothing left to do: all its phases completed while it was being stopped.
+    (_E.PENDING, _EX.COMPLETE): _E.COMPLETED,
     (_E.PENDING, _EX.FAIL): _E.FAILED,
     (_E.PENDING, _EX.CANCEL): _E.CANCELLED,
     (_E.RUNNING, _EX.PAUSE): _E.PAUSED,
@@ -94,6 +96,7 @@ EXECUTION_TRANSITIONS: Mapping[tuple[ExecutionStatus, ExecutionTrigger], Executi
 }
 
 _P, _PX = PhaseStatus, PhaseTrigger
+# Phases are not held back by a pause: they wait READY, and `may_lease` says no.
 PHASE_TRANSITIONS: Mapping[tuple[PhaseStatus, PhaseTrigger], PhaseStatus] = {
     (_P.PENDING, _PX.PREPARE): _P.READY,
     (_P.PENDING, _PX.CANCEL): _P.CANCELLED,
@@ -121,23 +124,63 @@ PHASE_TERMINAL = frozenset(PhaseStatus) - {
 }
 
 
+def has_not_begun(status: ExecutionStatus) -> bool:
+    """Whether the first phase to be leased begins the run."""
+    return status is ExecutionStatus.PENDING
+
+
 def is_paused(status: ExecutionStatus) -> bool:
     """Whether no phase begins until Resume."""
     return status is ExecutionStatus.PAUSED
+
+
+def is_cancelling(status: ExecutionStatus) -> bool:
+    """Whether only workers that have yet to stop keep it from its end."""
+    return status is ExecutionStatus.CANCELLING
+
+
+def is_going(status: ExecutionStatus) -> bool:
+    """Whether phases begin as they can: there is no pause to be ended, and no end in sight."""
+    return status is ExecutionStatus.PENDING or status is ExecutionStatus.RUNNING
+
+
+def may_lease(status: ExecutionStatus, phase_status: PhaseStatus) -> bool:
+    """Whether a phase can be leased."""
+    return phase_status is PhaseStatus.READY and status is not ExecutionStatus.PAUSED
+
+
+def is_held(status: PhaseStatus) -> bool:
+    """Whether something keeps the phase from being leased."""
+    return status is PhaseStatus.PENDING
+
+
+def is_waiting(status: PhaseStatus) -> bool:
+    """Whether the phase, or its next attempt, has yet to begin."""
+    return status is PhaseStatus.PENDING or status is PhaseStatus.READY
+
+
+def is_completed(status: PhaseStatus) -> bool:
+    """Whether the phase has produced its output."""
+    return status is PhaseStatus.COMPLETED
+
+
+def has_failed(status: PhaseStatus) -> bool:
+    """Whether the phase is out of attempts."""
+    return status is PhaseStatus.FAILED
 
 
 _Status = TypeVar("_Status", ExecutionStatus, PhaseStatus)
 _Trigger = TypeVar("_Trigger", ExecutionTrigger, PhaseTrigger)
 
 
-def step(status: ExecutionStatus, trigger: ExecutionTrigger) -> ExecutionStatus:
-    """Return the status of an execution after *trigger*, or raise `IllegalTransition`."""
-    return _step("execution", EXECUTION_TRANSITIONS, status, trigger)
+def step(status: ExecutionStatus, trigger: ExecutionTrigger, subject: str = "") -> ExecutionStatus:
+    """Return the status after *trigger*, or raise `IllegalTransition` naming *subject*."""
+    return _step("execution", EXECUTION_TRANSITIONS, status, trigger, subject)
 
 
-def phase_step(status: PhaseStatus, trigger: PhaseTrigger) -> PhaseStatus:
-    """Return the status of a phase after *trigger*, or raise `IllegalTransition`."""
-    return _step("phase", PHASE_TRANSITIONS, status, trigger)
+def phase_step(status: PhaseStatus, trigger: PhaseTrigger, subject: str = "") -> PhaseStatus:
+    """Return the status after *trigger*, or raise `IllegalTransition` naming *subject*."""
+    return _step("phase", PHASE_TRANSITIONS, status, trigger, subject)
 
 
 def _step(
@@ -145,8 +188,9 @@ def _step(
     table: Mapping[tuple[_Status, _Trigger], _Status],
     status: _Status,
     trigger: _Trigger,
+    subject: str,
 ) -> _Status:
     try:
         return table[status, trigger]
     except KeyError:
-        raise IllegalTransition(resource, status, trigger) from None
+        raise IllegalTransition(resource, status, trigger, subject=subject) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from phaseline.domain.workflow import Workflow
 
 _MAX_REPOS = 32
 _MAX_PRIORITY = 100
+_KEY_LENGTH = 256
 
 
 class StartRequest(msgspec.Struct, frozen=True):
@@ -167,11 +169,16 @@ def _concurrency_key(
     if request.concurrency_key or workflow.spec.concurrency is None:
         return request.concurrency_key
     values = {**inputs, "workflow_id": workflow.workflow_id, "execution_id": place.execution_id}
-    return prompt.fill(
+    key = prompt.fill(
         workflow.spec.concurrency.key,
         task=request.task,
         value_of=lambda name: values.get(name, ""),
-    )[:256]
+    )
+    if len(key) <= _KEY_LENGTH:
+        return key
+    # Cut alone, keys that differ only at their ends would share a limit.
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return key[: _KEY_LENGTH - len(digest)] + digest
 
 
 def _check_texts(request: StartRequest) -> Iterator[FieldViolation]:
@@ -193,7 +200,7 @@ def _check_texts(request: StartRequest) -> Iterator[FieldViolation]:
         "output_schema_name",
     ):
         yield from text(name, getattr(request, name), ID_LENGTH)
-    yield from text("concurrency_key", request.concurrency_key, 256)
+    yield from text("concurrency_key", request.concurrency_key, _KEY_LENGTH)
     yield from labels("labels", request.labels)
     if len(request.repos) > _MAX_REPOS:
         yield FieldViolation(

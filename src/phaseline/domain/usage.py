@@ -55,10 +55,29 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
         return self.unpriced_models == 0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(*(a + b for a, b in zip(_amounts(self), _amounts(other), strict=True)))
+        # Written out: it runs several times for every report.
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_creation_tokens + other.cache_creation_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cost_nanos + other.cost_nanos,
+            self.unpriced_models + other.unpriced_models,
+            self.credits_nanos + other.credits_nanos,
+            self.tool_call_count + other.tool_call_count,
+        )
 
     def __sub__(self, other: Usage) -> Usage:
-        return Usage(*(a - b for a, b in zip(_amounts(self), _amounts(other), strict=True)))
+        return Usage(
+            self.input_tokens - other.input_tokens,
+            self.output_tokens - other.output_tokens,
+            self.cache_creation_tokens - other.cache_creation_tokens,
+            self.cache_read_tokens - other.cache_read_tokens,
+            self.cost_nanos - other.cost_nanos,
+            self.unpriced_models - other.unpriced_models,
+            self.credits_nanos - other.credits_nanos,
+            self.tool_call_count - other.tool_call_count,
+        )
 
 
 NO_USAGE = Usage()
@@ -103,16 +122,3 @@ def _plus(a: ModelUsage, b: ModelUsage) -> ModelUsage:
 
 def _by_cost(usage: ModelUsage) -> tuple[int, int, str]:
     return -(usage.cost_nanos or 0), -usage.total_tokens, usage.model
-
-
-def _amounts(usage: Usage) -> tuple[int, ...]:
-    return (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cache_creation_tokens,
-        usage.cache_read_tokens,
-        usage.cost_nanos,
-        usage.unpriced_models,
-        usage.credits_nanos,
-        usage.tool_call_count,
-    )

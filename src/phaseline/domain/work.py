@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
 
-from phaseline.domain.advance import end_attempt, fail_attempt, settle, stopping, tick
-from phaseline.domain.execution import Ending, Execution, Lease, Operation, Phase
+from phaseline.domain.advance import DEFAULT_GRACE, settle, summed, tick
+from phaseline.domain.attempts import complete_attempt, fail_attempt, release_attempt
+from phaseline.domain.errors import IllegalTransition
+from phaseline.domain.execution import EndedBy, Ending, Execution, Lease, Operation, Phase
 from phaseline.domain.failure import Cancellation, Failure, FailureKind
 from phaseline.domain.lifecycle import (
-    ExecutionStatus,
     ExecutionTrigger,
-    PhaseStatus,
     PhaseTrigger,
+    has_not_begun,
+    may_lease,
     phase_step,
     step,
 )
 from phaseline.domain.payload import Payload
+from phaseline.domain.recording import Recorded, absorb, record, says_something
 from phaseline.domain.report import (
     AbandonReason,
     ArtifactDraft,
@@ -29,24 +32,15 @@ from phaseline.domain.report import (
     DirectiveAction,
     Failed,
     LeaseRequest,
-    OperationReport,
+    Outcome,
     Released,
     Report,
 )
+from phaseline.domain.timing import lease_end
 from phaseline.domain.workflow import Workflow
 
 #: Says what is wrong with the result of a workflow, or None.
 CheckOutput = Callable[[Workflow, Payload | None], str | None]
-
-_KEPT_TOOL_NAMES = 50
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """What an operation that is on record already counts for."""
-
-    ordinal: int
-    has_tool: bool
-    is_model_call: bool
 
 
 class Reported(msgspec.Struct, frozen=True):
@@ -64,10 +58,7 @@ class Reported(msgspec.Struct, frozen=True):
 
 def can_lease(execution: Execution, position: int) -> bool:
     """Whether a phase may be leased now."""
-    return (
-        execution.phases[position].status is PhaseStatus.READY
-        and execution.status is not ExecutionStatus.PAUSED
-    )
+    return may_lease(execution.status, execution.phases[position].status)
 
 
 def lease(
@@ -75,6 +66,8 @@ def lease(
 ) -> Execution:
     """Return *execution* with the READY phase leased to the worker that asks."""
     phase, spec = execution.phases[position], execution.spec_of(position)
+    if not can_lease(execution, position):
+        raise IllegalTransition("phase", phase.status, PhaseTrigger.LEASE, subject=phase.phase_id)
     made = Lease(
         epoch=phase.epoch + 1,
         worker_id=request.worker_id,
@@ -95,15 +88,15 @@ def lease(
         started_at=phase.started_at or now,
         failure=None,
     )
-    if execution.status is ExecutionStatus.PENDING:
+    if has_not_begun(execution.status):
         execution = replace(
             execution,
             status=step(execution.status, ExecutionTrigger.BEGIN),
             started_at=execution.started_at or now,
             run_started_at=now,
         )
-    execution = replace(execution, worker_id=request.worker_id)
-    return settle(execution.with_phase(position, leased), now)
+    # Summed up and no more: a lease makes no other phase ready, and ends nothing.
+    return summed(replace(execution.with_phase(position, leased), worker_id=request.worker_id), now)
 
 
 def report(
@@ -127,58 +120,75 @@ def report(
     if phase.lease is None or phase.lease.epoch != epoch:
         # What the clock did is stored with the refusal, or the next report would find it undone.
         changed = ticked if ticked is not execution else None
-        return Reported(_refusal(phase, epoch, told), changed)
+        return Reported(_refusal(phase, epoch, told.outcome), changed)
     if told.sequence and told.sequence <= phase.lease.sequence:
-        renewed = _renewed(phase, phase.lease, now)
+        renewed = ticked.with_phase(position, _renewed(phase, phase.lease, now))
         return Reported(
-            replace(_directive(ticked, renewed, now), replayed=True),
-            ticked.with_phase(position, renewed),
+            replace(directive(renewed, position, now), replayed=True),
+            renewed,
             only_renewed=ticked is execution,
         )
-    phase, operations = _record(ticked, position, phase, told.operations, recorded, now)
-    phase = _absorb(phase, told, now)
-    return _conclude(
-        ticked.with_phase(position, phase),
-        position,
-        told,
-        now,
+    operations: tuple[Operation, ...] = ()
+    if told.operations:
+        phase, operations = record(ticked, position, told.operations, recorded, now)
+    assert phase.lease is not None, "recording keeps the lease"
+    phase = absorb(phase, phase.lease, told)
+    if told.outcome is not None:
+        ended = _conclude(
+            ticked.with_phase(position, phase), position, told.outcome, now, check_output, jitter
+        )
+        return replace(ended, operations=operations, checkpoint=told.checkpoint)
+    assert phase.lease is not None, "only an outcome ends it"
+    current = ticked.with_phase(position, _renewed(phase, phase.lease, now))
+    if not says_something(told):
+        return Reported(
+            directive(current, position, now), current, only_renewed=ticked is execution
+        )
+    current = settle(current, now)
+    return Reported(
+        directive(current, position, now),
+        current,
         operations=operations,
-        check_output=check_output,
-        jitter=jitter,
+        checkpoint=told.checkpoint,
+    )
+
+
+def directive(execution: Execution, position: int, now: datetime) -> Directive:
+    """Return what the worker that holds the lease of a phase has to do with it."""
+    held = execution.phases[position].lease
+    assert held is not None, "somebody holds it"
+    if held.stop_by is None:
+        return Directive(DirectiveAction.CONTINUE, time_to_live=held.duration)
+    return Directive(
+        DirectiveAction.CANCEL,
+        time_to_live=lease_end(held) - now,
+        cancellation=execution.cancellation or _stopped_by_system(execution, held.stop_by),
     )
 
 
 def _conclude(
     execution: Execution,
     position: int,
-    told: Report,
+    outcome: Outcome,
     now: datetime,
-    *,
-    operations: tuple[Operation, ...],
     check_output: CheckOutput,
     jitter: float,
 ) -> Reported:
     """Apply the outcome of a report whose news is taken in already."""
-    outcome, phase = told.outcome, execution.phases[position]
-    if outcome is None:
-        directive = _directive(execution, phase, now)
-        if not _says_something(told):
-            return Reported(directive, execution, only_renewed=True)
-        return Reported(
-            directive, settle(execution, now), operations=operations, checkpoint=told.checkpoint
-        )
-    kept: tuple[Payload | None, tuple[ArtifactDraft, ...]] = (None, ())
+    phase = execution.phases[position]
+    held = phase.lease
+    assert held is not None, "it was checked"
+    output: Payload | None = None
+    artifacts: tuple[ArtifactDraft, ...] = ()
     match outcome:
         case Completed():
-            is_last = position == len(execution.phases) - 1
-            wrong = check_output(execution.workflow, outcome.output) if is_last else None
+            wrong = _wrong_result(execution, position, outcome, check_output)
             if wrong is None:
-                phase = _completed(phase, outcome.output, now)
-                kept = (outcome.output, outcome.artifacts)
+                phase = complete_attempt(phase, held, outcome.output, now)
+                output, artifacts = outcome.output, outcome.artifacts
             else:
-                failure = Failure(FailureKind.INVALID_OUTPUT, "OUTPUT_SCHEMA_MISMATCH", wrong)
                 phase = fail_attempt(
-                    execution, position, failure, now, how="completed", jitter=jitter
+                    execution, position, wrong, now, how=EndedBy.COMPLETED, jitter=jitter
                 )
         case Failed():
             phase = fail_attempt(
@@ -186,189 +196,83 @@ def _conclude(
                 position,
                 outcome.failure,
                 now,
-                how="failed",
+                how=EndedBy.FAILED,
                 jitter=jitter,
                 delay=outcome.retry_delay,
             )
         case Released():
-            phase = _released(execution, phase, outcome.delay, now)
+            phase = release_attempt(phase, held, outcome.delay, now, stopping=execution.stopping)
         case _:
             assert_never(outcome)
-    ending = phase.ending
-    directive = Directive(
-        DirectiveAction.ACCEPTED,
-        retry_decision=ending.retry_decision if ending else None,
-        next_attempt_at=ending.next_attempt_at if ending else None,
-    )
-    execution = settle(execution.with_phase(position, phase), now)
+    assert phase.ending is not None, "the lease has ended"
     return Reported(
-        directive,
-        execution,
-        operations=operations,
-        checkpoint=told.checkpoint,
-        output=kept[0],
-        artifacts=kept[1],
+        _accepted(phase.ending),
+        settle(execution.with_phase(position, phase), now),
+        output=output,
+        artifacts=artifacts,
     )
 
 
-def _completed(phase: Phase, output: Payload | None, now: datetime) -> Phase:
-    assert phase.lease is not None
-    ended = end_attempt(phase, phase.lease, now, None, Ending(phase.lease.epoch, "completed"))
-    return replace(
-        ended,
-        status=phase_step(phase.status, PhaseTrigger.COMPLETE),
-        completed_at=now,
-        output_size=0 if output is None else output.size,
-    )
+def _wrong_result(
+    execution: Execution, position: int, outcome: Completed, check_output: CheckOutput
+) -> Failure | None:
+    """Return why the result of the workflow, which its last phase produces, is refused."""
+    if position != len(execution.phases) - 1:
+        return None
+    wrong = check_output(execution.workflow, outcome.output)
+    if wrong is None:
+        return None
+    return Failure(FailureKind.INVALID_OUTPUT, "OUTPUT_SCHEMA_MISMATCH", wrong, retryable=False)
 
 
-def _released(execution: Execution, phase: Phase, delay: timedelta, now: datetime) -> Phase:
-    assert phase.lease is not None
-    ended = end_attempt(phase, phase.lease, now, None, Ending(phase.lease.epoch, "released"))
-    # A released attempt does not count, so it leaves no entry either; what it spent stays.
-    ended = replace(ended, attempts=phase.attempts, attempt=phase.attempt - 1, progress=None)
-    if stopping(execution):
-        status = phase_step(phase.status, PhaseTrigger.CANCEL)
-        return replace(ended, status=status, completed_at=now)
-    status = phase_step(phase.status, PhaseTrigger.RELEASE)
-    return replace(ended, status=status, next_attempt_at=now + delay if delay else None)
+def _renewed(phase: Phase, held: Lease, now: datetime) -> Phase:
+    expires_at, stop_by = now + held.duration, held.stop_by
+    if stop_by is not None:
+        # Once it is to stop, reports no longer put off its end; the grace is what is left. If that
+        # passed while no server was there to tell of it, it is what the lease was held for.
+        expires_at = stop_by = max(stop_by, held.held_until or stop_by)
+    renewed = replace(held, expires_at=expires_at, stop_by=stop_by, held_until=None)
+    return replace(phase, lease=renewed)
 
 
-def _absorb(phase: Phase, told: Report, now: datetime) -> Phase:
-    """Return *phase* with the news of *told*, its lease renewed."""
-    assert phase.lease is not None
-    lease = phase.lease
-    changes = replace(
-        lease,
-        sequence=max(lease.sequence, told.sequence),
-        usage_by_model=(
-            lease.usage_by_model if told.usage_by_model is None else told.usage_by_model
-        ),
-        credits_nanos=(lease.credits_nanos if told.credits_nanos is None else told.credits_nanos),
-    )
-    phase = replace(
-        phase,
-        session_id=told.session_id or phase.session_id,
-        progress=told.progress or phase.progress,
-        has_checkpoint=phase.has_checkpoint or told.checkpoint is not None,
-    )
-    return _renewed(phase, changes, now)
-
-
-def _renewed(phase: Phase, lease: Lease, now: datetime) -> Phase:
-    # Once it is to stop, reports no longer put off its end; the grace is what is left.
-    expires_at = lease.stop_by if lease.stop_by is not None else now + lease.duration
-    return replace(phase, lease=replace(lease, expires_at=expires_at))
-
-
-def _record(
-    execution: Execution,
-    position: int,
-    phase: Phase,
-    reports: tuple[OperationReport, ...],
-    recorded: Mapping[str, Recorded],
-    now: datetime,
-) -> tuple[Phase, tuple[Operation, ...]]:
-    """Return *phase* with the counts of its operations, and the operations to store."""
-    if not reports:
-        return phase, ()
-    assert phase.lease is not None
-    ordinal = sum(other.operation_count for other in execution.phases)
-    known = dict(recorded)
-    stored: dict[str, Operation] = {}
-    new = tools = models = 0
-    for told in reports:
-        before = known.get(told.operation_id)
-        is_model_call = told.operation_type == "model"
-        tools += bool(told.tool_name) - (before.has_tool if before else False)
-        models += is_model_call - (before.is_model_call if before else False)
-        place = before.ordinal if before else ordinal + new
-        new += before is None
-        known[told.operation_id] = Recorded(place, bool(told.tool_name), is_model_call)
-        stored[told.operation_id] = Operation(
-            key=execution.key,
-            phase_id=phase.phase_id,
-            position=position,
-            epoch=phase.lease.epoch,
-            attempt=phase.attempt,
-            ordinal=place,
-            reported=told if told.timestamp else replace(told, timestamp=now),
-            is_new=told.operation_id not in recorded,
-        )
-    names = {told.tool_name for told in reports if told.tool_name} | set(phase.tool_names)
-    lease = replace(phase.lease, tool_call_count=phase.lease.tool_call_count + tools)
-    phase = replace(
-        phase,
-        lease=lease,
-        operation_count=phase.operation_count + new,
-        model_call_count=phase.model_call_count + models,
-        tool_names=tuple(sorted(names)[:_KEPT_TOOL_NAMES]),
-    )
-    return phase, tuple(stored.values())
-
-
-def _says_something(told: Report) -> bool:
-    return bool(
-        told.operations
-        or told.usage_by_model is not None
-        or told.credits_nanos is not None
-        or told.checkpoint
-        or told.progress
-        or told.session_id
-    )
-
-
-def _directive(execution: Execution, phase: Phase, now: datetime) -> Directive:
-    assert phase.lease is not None
-    if phase.lease.stop_by is None:
-        return Directive(DirectiveAction.CONTINUE, time_to_live=phase.lease.duration)
-    return Directive(
-        DirectiveAction.CANCEL,
-        time_to_live=phase.lease.stop_by - now,
-        cancellation=execution.cancellation or _stopped_by_system(execution, now),
-    )
-
-
-def _stopped_by_system(execution: Execution, now: datetime) -> Cancellation:
+def _stopped_by_system(execution: Execution, stop_by: datetime) -> Cancellation:
     assert execution.failure is not None, "only a cancellation or a failure stops an execution"
-    return Cancellation(now, "system", execution.failure.message)
+    # Who cancels may choose the grace; what fails gets the default.
+    return Cancellation(stop_by - DEFAULT_GRACE, "system", execution.failure.message)
 
 
-def _refusal(phase: Phase, epoch: int, told: Report) -> Directive:
+def _refusal(phase: Phase, epoch: int, outcome: Outcome | None) -> Directive:
     """Return what a worker is told whose lease is not the live one."""
     ending = phase.ending
     if epoch > phase.epoch:
         return Directive(DirectiveAction.ABANDON, AbandonReason.UNKNOWN)
+    if ending is not None and ending.epoch == epoch and _repeats(ending, outcome):
+        return replace(_accepted(ending), replayed=True)
     if ending is None or ending.epoch != epoch or phase.epoch > epoch:
-        if ending is not None and ending.epoch == epoch and _repeats(ending, told):
-            return _replay(ending)
         return Directive(DirectiveAction.ABANDON, AbandonReason.SUPERSEDED)
-    if _repeats(ending, told):
-        return _replay(ending)
-    expired = ending.how == "expired"
+    expired = ending.how is EndedBy.EXPIRED
     return Directive(
         DirectiveAction.ABANDON, AbandonReason.EXPIRED if expired else AbandonReason.ENDED
     )
 
 
-def _repeats(ending: Ending, told: Report) -> bool:
-    match told.outcome:
+def _repeats(ending: Ending, outcome: Outcome | None) -> bool:
+    match outcome:
         case Completed():
-            return ending.how == "completed"
+            return ending.how is EndedBy.COMPLETED
         case Failed():
-            return ending.how == "failed"
+            return ending.how is EndedBy.FAILED
         case Released():
-            return ending.how == "released"
+            return ending.how is EndedBy.RELEASED
         case None:
             return False
         case _:
-            assert_never(told.outcome)
+            assert_never(outcome)
 
 
-def _replay(ending: Ending) -> Directive:
+def _accepted(ending: Ending) -> Directive:
     return Directive(
         DirectiveAction.ACCEPTED,
-        replayed=True,
         retry_decision=ending.retry_decision,
         next_attempt_at=ending.next_attempt_at,
     )

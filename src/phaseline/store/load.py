@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from phaseline.app.ports import Answered, Child, Needs, OperationsOf, WorkflowRef
 from phaseline.domain.execution import Execution, Phase
 from phaseline.domain.ids import Key
-from phaseline.domain.work import Recorded
+from phaseline.domain.recording import Recorded
 from phaseline.domain.workflow import Workflow
 from phaseline.store import rows, tables
 from phaseline.store.batch import Loaded

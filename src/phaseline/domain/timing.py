@@ -1,0 +1,73 @@
+"""When time alone changes an execution: a lease ends, a delay passes, a limit is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from phaseline.domain.lifecycle import is_completed, is_held
+
+if TYPE_CHECKING:
+    # The other way round at run time: an execution knows when it is due.
+    from phaseline.domain.execution import Execution, Lease, Phase
+
+# A worker ends its attempt itself and reports what was spent; the server steps in only if it
+# does not, so it must be the later of the two.
+TIMEOUT_MARGIN = timedelta(seconds=5)
+
+
+def moments(execution: Execution) -> Iterator[datetime]:
+    """Yield every moment at which time alone changes *execution*."""
+    if execution.done:
+        return
+    for _, _, lease in execution.leases():
+        yield lease_end(lease)
+    if execution.stopping:
+        return
+    deadline = run_deadline(execution)
+    if deadline is not None:
+        yield deadline
+    if execution.waits_until is not None:
+        yield execution.waits_until
+    for position, phase in enumerate(execution.phases):
+        if is_held(phase.status):
+            begins = begins_at(execution, phase)
+            if begins is not None and not is_blocked(execution, position):
+                yield begins
+
+
+def lease_end(lease: Lease) -> datetime:
+    """Return when *lease* ends unless its worker reports before."""
+    end = lease.expires_at
+    if lease.stop_by is not None and lease.stop_by < end:
+        end = lease.stop_by
+    if lease.deadline is not None and lease.deadline + TIMEOUT_MARGIN < end:
+        end = lease.deadline + TIMEOUT_MARGIN
+    if lease.held_until is not None and lease.held_until > end:
+        end = lease.held_until
+    return end
+
+
+def run_deadline(execution: Execution) -> datetime | None:
+    """Return when run_timeout ends the run; None without one, before it, and while paused."""
+    if execution.run_timeout is None or execution.run_started_at is None or execution.paused_at:
+        return None
+    return execution.run_started_at + execution.run_timeout + execution.paused_for
+
+
+def is_blocked(execution: Execution, position: int) -> bool:
+    """Whether an earlier phase, or its concurrency limit, keeps a phase from beginning."""
+    if not execution.admitted:
+        return True
+    phases = execution.phases
+    return not all(
+        is_completed(phases[other].status) for other in execution.workflow.dependencies[position]
+    )
+
+
+def begins_at(execution: Execution, phase: Phase) -> datetime | None:
+    """Return the time before which *phase* may not begin, if there is one."""
+    if phase.next_attempt_at is None or execution.waits_until is None:
+        return phase.next_attempt_at or execution.waits_until
+    return max(phase.next_attempt_at, execution.waits_until)
