@@ -9,6 +9,7 @@ from tests.support.messages import EXECUTION_ID, change, execution, operation, p
 
 def test_the_newest_version_is_what_is_known() -> None:
     followed = Followed(EXECUTION_ID)
+    assert not followed.is_known
     followed.apply(change(execution("PENDING")), 0)
     followed.apply(change(phase("survey", "READY")), 0)
     followed.apply(change(phase("report", "PENDING")), 0)
@@ -17,7 +18,7 @@ def test_the_newest_version_is_what_is_known() -> None:
     assert followed.execution == execution("RUNNING")
     assert followed.phases["survey"] == phase("survey", "RUNNING")
     assert list(followed.phases) == ["survey", "report"]
-    assert not followed.is_over
+    assert followed.is_known
 
 
 def test_an_operation_is_replaced_where_it_stands() -> None:

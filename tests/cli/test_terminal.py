@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from phaseline.domain.errors import Unavailable
 from phaseline.v1 import artifact_service_pb2, execution_pb2
 from phaseline.v1 import execution_service_pb2 as service_pb2
 from tests.support.fake_service import FakeService
@@ -123,3 +125,25 @@ def test_all_active_executions_are_drawn_in_place(service: FakeService) -> None:
         terminal.wait_for("ended last")
         assert terminal.ended() == 0
     assert "0192f3a1-c7b2  repo-survey" in terminal.text
+
+
+def test_a_cut_shows_until_the_watch_goes_on(service: FakeService) -> None:
+    done = execution("COMPLETED", revision=2)
+    let_go = threading.Event()
+
+    def cut() -> Iterator[service_pb2.WatchResponse | Exception]:
+        yield from BEGUN
+        yield Unavailable("gone", reason="DRAINING", retry_after=timedelta(seconds=1))
+
+    def resumed() -> Iterator[service_pb2.WatchResponse]:
+        let_go.wait(20)
+        yield from watched(opened(), changes(change(done), token="t-2"), closing())
+
+    service.stream("Watch", cut(), resumed())
+    service.answer("Get", service_pb2.GetResponse(execution=done))
+    with Terminal(["watch", EXECUTION_ID], {"PHASELINE_SERVER": service.address}) as terminal:
+        terminal.wait_for("Read tool")
+        terminal.wait_for("no connection to the server; trying again")
+        let_go.set()
+        assert terminal.ended() == 0
+    assert "✔ completed" in terminal.text.rpartition("trying again")[2]

@@ -116,6 +116,26 @@ async def test_a_cut_does_not_show(
     assert tokens(script) == ["", "t2"]
 
 
+async def test_a_watch_says_whether_news_arrive_at_once(client: Client, script: Script) -> None:
+    script.streaming(opened("t0"), changes("t1", execution("x-1", 1)), AWAY)
+    script.streaming(opened("t1"), changes("t2", execution("x-1", 2)), completed("t3"))
+    watch = client.watch("x-1")
+    assert not watch.is_connected
+    await anext(watch)
+    assert watch.is_connected
+    seen: list[bool] = []
+
+    async def look() -> None:
+        seen.append(watch.is_connected)
+
+    watch._clock = QuickClock(on_sleep=look)
+    await anext(watch)
+    assert watch.is_connected
+    assert seen == [False]
+    await everything(watch)
+    assert not watch.is_connected
+
+
 async def test_a_cut_before_anything_was_told_begins_again(client: Client, script: Script) -> None:
     script.streaming(AWAY)
     script.streaming(opened("t0"), AWAY)

@@ -43,6 +43,7 @@ class Terminal:
         )
         os.close(theirs)
         self.raw = b""
+        self._waited_for = 0
 
     @property
     def text(self) -> str:
@@ -50,11 +51,12 @@ class Terminal:
         return _ESCAPES.sub(b"", self.raw).decode(errors="replace").replace("\r", "")
 
     def wait_for(self, text: str) -> None:
-        """Return once *text* has been shown; fail if the program ends without it."""
+        """Return once *text* is shown after what was waited for before; fail if it never is."""
         deadline = time.monotonic() + _PATIENCE
-        while text not in self.text:
+        while (at := self.text.find(text, self._waited_for)) < 0:
             if not self._read(deadline):
                 raise AssertionError(f"{text!r} was not shown, but {self.text!r}")
+        self._waited_for = at + len(text)
 
     def press(self, keys: bytes) -> None:
         """Type *keys*."""

@@ -89,8 +89,9 @@ class Followed:
         self.descendants.clear()
 
     @property
-    def is_over(self) -> bool:
-        return style.is_terminal(self.execution)
+    def is_known(self) -> bool:
+        """Whether anything was told of the execution itself yet."""
+        return bool(self.execution.execution_id)
 
     def _learn_execution(self, execution: Execution, now: float) -> None:
         self.durations.told(execution.execution_id, now)

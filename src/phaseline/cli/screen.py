@@ -7,6 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
 from phaseline.cli import details, execution_view, tables
 from phaseline.cli.follow import Board, Followed
 from phaseline.cli.frame import Frame
@@ -14,8 +18,6 @@ from phaseline.cli.lines import Lines
 from phaseline.client import EventKind
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from phaseline.cli.output import Output
     from phaseline.cli.session import Session
     from phaseline.client import Watch
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from phaseline.v1.watch_pb2 import Change
 
 _REDRAW_SECONDS = 0.1
+_DISCONNECTED = Text("no connection to the server; trying again", style="yellow")
 
 
 class State(Protocol):
@@ -40,9 +43,7 @@ async def follow_execution(session: Session, watch: Watch, execution_id: str) ->
     followed = Followed(execution_id)
 
     def draw(frame: Frame) -> RenderableType:
-        if not followed.execution.execution_id:
-            return "waiting for the server"
-        return execution_view.render(followed, frame)
+        return execution_view.render(followed, frame) if followed.is_known else ""
 
     await _show(session, watch, followed, draw, Lines(about=execution_id))
     return followed
@@ -79,7 +80,7 @@ async def _show(
 ) -> None:
     output = session.output
     redrawn = output.is_table and output.is_terminal
-    async with _drawn(session, draw) if redrawn else _not_drawn(), watch:
+    async with _drawn(session, watch, draw) if redrawn else _not_drawn(), watch:
         async for event in watch:
             if event.kind is EventKind.RESTARTED:
                 state.forget()
@@ -95,22 +96,28 @@ async def _show(
 
 
 @asynccontextmanager
-async def _drawn(session: Session, draw: Callable[[Frame], RenderableType]) -> AsyncIterator[None]:
+async def _drawn(
+    session: Session, watch: Watch, draw: Callable[[Frame], RenderableType]
+) -> AsyncIterator[None]:
     """Draw again and again while the block runs, and a last time, whole, at its end."""
-    from rich.live import Live
-
     console = session.output.console
+    was_connected = False
 
-    def frame(*, live: bool) -> RenderableType:
+    def live_frame() -> RenderableType:
+        nonlocal was_connected
+        was_connected = was_connected or watch.is_connected
         width, height = console.size
-        return draw(Frame(session.clock(), width, height - 1 if live else None, live))
+        # One line is left to the cursor, one to the notice.
+        drawing = draw(Frame(session.clock(), width, height - 2, live=True))
+        is_cut = was_connected and not watch.is_connected
+        return Group(drawing, _DISCONNECTED) if is_cut else drawing
 
-    with Live(frame(live=True), console=console, auto_refresh=False) as live:
+    with Live(live_frame(), console=console, auto_refresh=False) as live:
 
         async def redraw() -> None:
             # Not rich's own thread: it would draw while a change is being folded in.
             while True:
-                live.update(frame(live=True), refresh=True)
+                live.update(live_frame(), refresh=True)
                 await asyncio.sleep(_REDRAW_SECONDS)
 
         task = asyncio.create_task(redraw())
@@ -121,7 +128,7 @@ async def _drawn(session: Session, draw: Callable[[Frame], RenderableType]) -> A
             with suppress(asyncio.CancelledError):
                 await task
             live.vertical_overflow = "visible"
-            live.update(frame(live=False), refresh=True)
+            live.update(draw(Frame(session.clock(), console.width)), refresh=True)
 
 
 @asynccontextmanager

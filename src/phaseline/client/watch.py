@@ -63,7 +63,13 @@ class Watch:
         self._give_up_at: float | None = None
         self._was_opened = False
         self._brought_news = False
+        self._is_connected = False
         self._is_over = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a stream is open that the server has answered, so that news arrives at once."""
+        return self._is_connected
 
     @property
     def resume_token(self) -> str:
@@ -109,6 +115,7 @@ class Watch:
             raise
         else:
             if answer is not None:
+                self._is_connected = True
                 await self._take(answer.frame)
                 return
             failure = Unavailable("the stream ended without saying why", reason="UNAVAILABLE")
@@ -124,6 +131,7 @@ class Watch:
         return self._stream
 
     def _hang_up(self) -> None:
+        self._is_connected = False
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.cancel()
@@ -147,6 +155,7 @@ class Watch:
             self._silence = _dead_after(opened.bookmark_interval.ToTimedelta())
 
     async def _closing(self, closing: WatchClosing) -> None:
+        self._is_connected = False
         stream, self._stream = self._stream, None
         if stream is not None:
             # The server ends it by itself. To hang up now would look like a failure there.
