@@ -38,10 +38,14 @@ class Timers:
         while True:
             try:
                 await self._writer.post(Tick(self._entropy.fraction))
+                await self._sleep()
             except Unavailable:
                 _log.warning("timers wait for the store")
                 await asyncio.sleep(_LONGEST_SLEEP)
-            await self._sleep()
+            except Exception:  # noqa: BLE001 -- the edge of a background loop
+                # A defect must not end what every lease, retry and timeout depends on.
+                _log.exception("timers broke")
+                await asyncio.sleep(_LONGEST_SLEEP)
 
     async def _sleep(self) -> None:
         due = await self._alarm.next_due()

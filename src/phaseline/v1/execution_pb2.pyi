@@ -49,9 +49,10 @@ class _ExecutionStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Execu
 
 class ExecutionStatus(_ExecutionStatus, metaclass=_ExecutionStatusEnumTypeWrapper):
     """Status of an execution. Active: PENDING, RUNNING, PAUSED, CANCELLING. Terminal: COMPLETED,
-    FAILED, CANCELLED. Values may be added; treat an unknown one as active.
+    FAILED, CANCELLED. Values may be added; treat an unknown one as active. One commit may make
+    several of these moves at once.
 
-      PENDING    -> RUNNING, PAUSED, FAILED, CANCELLED
+      PENDING    -> RUNNING, PAUSED, COMPLETED (retried with nothing left to do), FAILED, CANCELLED
       RUNNING    -> PAUSED, CANCELLING, COMPLETED, FAILED, CANCELLED
       PAUSED     -> PENDING, RUNNING, CANCELLING, COMPLETED, FAILED, CANCELLED
       CANCELLING -> FAILED, CANCELLED
@@ -104,11 +105,12 @@ class _PhaseStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PhaseStat
 
 class PhaseStatus(_PhaseStatus, metaclass=_PhaseStatusEnumTypeWrapper):
     """Status of a phase. Terminal: COMPLETED, FAILED, CANCELLED, SKIPPED. Values may be added; treat
-    an unknown one as not terminal.
+    an unknown one as not terminal. One commit may make several of these moves: a phase that is
+    released goes by way of PENDING to READY.
 
       PENDING -> READY, CANCELLED, SKIPPED
-      READY   -> RUNNING, PENDING, FAILED (its prompt cannot be filled), CANCELLED, SKIPPED
-      RUNNING -> READY (released), PENDING (another attempt), COMPLETED, FAILED, CANCELLED
+      READY   -> RUNNING, CANCELLED, SKIPPED
+      RUNNING -> PENDING (released, or another attempt), COMPLETED, FAILED, CANCELLED
       FAILED, CANCELLED, SKIPPED -> PENDING, by Retry only
     """
 

@@ -291,7 +291,7 @@ class ExecutionServiceServicer(object):
         """Stops an execution and its active descendants, never its parent.
 
         Workers learn of it with their next report. An execution that is CANCELLING or terminal is
-        returned unchanged.
+        returned unchanged; its active descendants are stopped all the same.
 
         NOT_FOUND: EXECUTION_NOT_FOUND.
         """
@@ -326,11 +326,12 @@ class ExecutionServiceServicer(object):
 
         Completed phases keep their outputs; the others get all their attempts anew, from their last
         checkpoint. Usage, budget and workflow version go on; run_timeout begins anew. Descendants are
-        not retried.
+        not retried. If every phase is completed, the execution is COMPLETED at once.
 
         NOT_FOUND: EXECUTION_NOT_FOUND.
         FAILED_PRECONDITION: INVALID_STATUS (not FAILED or CANCELLED), EXECUTION_PURGED,
-        PARENT_NOT_ACTIVE, BUDGET_EXCEEDED (raise max_budget_usd).
+        PARENT_NOT_ACTIVE, BUDGET_EXCEEDED (raise max_budget_usd; also an ancestor's).
+        RESOURCE_EXHAUSTED: TOO_MANY_EXECUTIONS (active in the workspace).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

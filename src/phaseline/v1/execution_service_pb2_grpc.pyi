@@ -140,7 +140,7 @@ class ExecutionServiceStub:
     """Stops an execution and its active descendants, never its parent.
 
     Workers learn of it with their next report. An execution that is CANCELLING or terminal is
-    returned unchanged.
+    returned unchanged; its active descendants are stopped all the same.
 
     NOT_FOUND: EXECUTION_NOT_FOUND.
     """
@@ -163,11 +163,12 @@ class ExecutionServiceStub:
 
     Completed phases keep their outputs; the others get all their attempts anew, from their last
     checkpoint. Usage, budget and workflow version go on; run_timeout begins anew. Descendants are
-    not retried.
+    not retried. If every phase is completed, the execution is COMPLETED at once.
 
     NOT_FOUND: EXECUTION_NOT_FOUND.
     FAILED_PRECONDITION: INVALID_STATUS (not FAILED or CANCELLED), EXECUTION_PURGED,
-    PARENT_NOT_ACTIVE, BUDGET_EXCEEDED (raise max_budget_usd).
+    PARENT_NOT_ACTIVE, BUDGET_EXCEEDED (raise max_budget_usd; also an ancestor's).
+    RESOURCE_EXHAUSTED: TOO_MANY_EXECUTIONS (active in the workspace).
     """
     Purge: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.PurgeRequest, _execution_service_pb2.PurgeResponse]
     """Erases what a terminal execution was given and produced, for good, in the change log too.
@@ -292,7 +293,7 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """Stops an execution and its active descendants, never its parent.
 
     Workers learn of it with their next report. An execution that is CANCELLING or terminal is
-    returned unchanged.
+    returned unchanged; its active descendants are stopped all the same.
 
     NOT_FOUND: EXECUTION_NOT_FOUND.
     """
@@ -315,11 +316,12 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
 
     Completed phases keep their outputs; the others get all their attempts anew, from their last
     checkpoint. Usage, budget and workflow version go on; run_timeout begins anew. Descendants are
-    not retried.
+    not retried. If every phase is completed, the execution is COMPLETED at once.
 
     NOT_FOUND: EXECUTION_NOT_FOUND.
     FAILED_PRECONDITION: INVALID_STATUS (not FAILED or CANCELLED), EXECUTION_PURGED,
-    PARENT_NOT_ACTIVE, BUDGET_EXCEEDED (raise max_budget_usd).
+    PARENT_NOT_ACTIVE, BUDGET_EXCEEDED (raise max_budget_usd; also an ancestor's).
+    RESOURCE_EXHAUSTED: TOO_MANY_EXECUTIONS (active in the workspace).
     """
     Purge: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.PurgeRequest, _execution_service_pb2.PurgeResponse]  # type: ignore[assignment]
     """Erases what a terminal execution was given and produced, for good, in the change log too.
@@ -513,7 +515,7 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stops an execution and its active descendants, never its parent.
 
         Workers learn of it with their next report. An execution that is CANCELLING or terminal is
-        returned unchanged.
+        returned unchanged; its active descendants are stopped all the same.
 
         NOT_FOUND: EXECUTION_NOT_FOUND.
         """
@@ -554,11 +556,12 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Completed phases keep their outputs; the others get all their attempts anew, from their last
         checkpoint. Usage, budget and workflow version go on; run_timeout begins anew. Descendants are
-        not retried.
+        not retried. If every phase is completed, the execution is COMPLETED at once.
 
         NOT_FOUND: EXECUTION_NOT_FOUND.
         FAILED_PRECONDITION: INVALID_STATUS (not FAILED or CANCELLED), EXECUTION_PURGED,
-        PARENT_NOT_ACTIVE, BUDGET_EXCEEDED (raise max_budget_usd).
+        PARENT_NOT_ACTIVE, BUDGET_EXCEEDED (raise max_budget_usd; also an ancestor's).
+        RESOURCE_EXHAUSTED: TOO_MANY_EXECUTIONS (active in the workspace).
         """
 
     @_abc_1.abstractmethod

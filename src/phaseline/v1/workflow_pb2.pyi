@@ -314,7 +314,7 @@ class ConcurrencyLimit(_message.Message):
     for the whole workflow.
     """
     max_running: _builtins.int
-    """Executions begun and not yet terminal for each key, at least 1."""
+    """Executions begun and not yet terminal for each key, at least 1. A paused one keeps its place."""
     def __init__(
         self,
         *,
