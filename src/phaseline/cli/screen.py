@@ -80,8 +80,14 @@ async def _show(
 ) -> None:
     output = session.output
     redrawn = output.is_table and output.is_terminal
-    async with _drawn(session, watch, draw) if redrawn else _not_drawn(), watch:
+    heard = False
+
+    def is_cut() -> bool:
+        return heard and not watch.is_connected
+
+    async with _drawn(session, draw, is_cut) if redrawn else _not_drawn(), watch:
         async for event in watch:
+            heard = True
             if event.kind is EventKind.RESTARTED:
                 state.forget()
             if event.change is None:
@@ -97,20 +103,16 @@ async def _show(
 
 @asynccontextmanager
 async def _drawn(
-    session: Session, watch: Watch, draw: Callable[[Frame], RenderableType]
+    session: Session, draw: Callable[[Frame], RenderableType], is_cut: Callable[[], bool]
 ) -> AsyncIterator[None]:
     """Draw again and again while the block runs, and a last time, whole, at its end."""
     console = session.output.console
-    was_connected = False
 
     def live_frame() -> RenderableType:
-        nonlocal was_connected
-        was_connected = was_connected or watch.is_connected
         width, height = console.size
         # One line is left to the cursor, one to the notice.
         drawing = draw(Frame(session.clock(), width, height - 2, live=True))
-        is_cut = was_connected and not watch.is_connected
-        return Group(drawing, _DISCONNECTED) if is_cut else drawing
+        return Group(drawing, _DISCONNECTED) if is_cut() else drawing
 
     with Live(live_frame(), console=console, auto_refresh=False) as live:
 
