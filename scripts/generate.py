@@ -1,4 +1,4 @@
-"""Generate src/phaseline/v1 from protos; with --check, compare it with what would come out."""
+"""Generate the stubs and parts of the README; with --check, compare with what would come out."""
 
 import shutil
 import subprocess
@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PROTOS = ROOT / "protos"
 GENERATED = ROOT / "src" / "phaseline" / "v1"
+README = ROOT / "README.md"
 
 # Apart from .venv, because generated code refuses a runtime older than its generator: an old
 # generator lets old runtimes use the package, while the tests run on new ones.
@@ -32,6 +33,11 @@ def main() -> None:
             shutil.copytree(fresh, GENERATED)
         elif stale := _differences(fresh, GENERATED):
             sys.exit(f"stale, run scripts/generate: {', '.join(stale)}")
+    text = _filled(README.read_text())
+    if not check:
+        README.write_text(text)
+    elif text != README.read_text():
+        sys.exit("stale, run scripts/generate: README.md")
 
 
 def _prepare() -> None:
@@ -81,6 +87,29 @@ def _protoc(files: list[Path], *options: str) -> None:
 
 def _run(*arguments: str) -> None:
     subprocess.run([ENVIRONMENT / "bin" / "python", *arguments], check=True)
+
+
+def _filled(text: str) -> str:
+    """Return the README with what stands between its marks as the program now says it."""
+    for mark, content in _sections().items():
+        before, opened, rest = text.partition(f"<!-- {mark} -->\n")
+        _, closed, after = rest.partition(f"<!-- /{mark} -->")
+        if not opened or not closed:
+            sys.exit(f"README.md must have a section {mark!r}")
+        text = before + opened + content + closed + after
+    return text
+
+
+def _sections() -> dict[str, str]:
+    # Late: the program may not import before the stubs are generated.
+    from phaseline.domain.diagram import execution_diagram, phase_diagram
+    from phaseline.settings import table
+
+    diagrams = (execution_diagram(), phase_diagram())
+    return {
+        "lifecycle": "\n".join(f"```mermaid\n{diagram}```\n" for diagram in diagrams),
+        "settings": table(),
+    }
 
 
 def _differences(fresh: Path, committed: Path) -> list[str]:
