@@ -214,7 +214,7 @@ class Server:
                 executions,
                 clock=core.clock,
                 tokens=ResumeTokens(core.signer, core.store.epoch),
-                watches=None,
+                watching=None,
                 draining=self._draining,
                 defaults=Defaults(settings.leases.grace_period, settings.watch.bookmark_interval),
             ),
