@@ -52,7 +52,8 @@ def test_what_json_cannot_say_is_refused() -> None:
         (b"hello", TEXT),
         (b"", TEXT),
         ("größer".encode(), TEXT),
-        (b"\x00\xff", BYTES),
+        (b"\xff", BYTES),
+        (b"\x00", BYTES),
     ],
 )
 def test_bytes_tell_what_they_are(data: bytes, media_type: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import mimetypes
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -31,11 +30,7 @@ from phaseline.worker.limits import (
 )
 from phaseline.worker.operation import Operation, model_usage, nanos
 from phaseline.worker.outbox import Outbox
-from phaseline.worker.values import payload_of, plain, shortened
-
-#: Of its own, so that it knows the same names on every machine.
-_MEDIA_TYPES = mimetypes.MimeTypes()
-_MEDIA_TYPES.add_type("text/markdown", ".md")
+from phaseline.worker.values import media_type_of_file, payload_of, plain, shortened
 
 
 class StopReason(StrEnum):
@@ -256,9 +251,10 @@ class Context:
         if name not in self._artifacts and len(self._artifacts) == ARTIFACTS:
             raise ValueError(f"a phase can have {ARTIFACTS} artifacts at most")
         payload = _inline(payload_of(content), f"artifact {name!r}")
-        guessed = "" if isinstance(content, Payload) else _MEDIA_TYPES.guess_type(name)[0]
-        if media_type or guessed:
-            payload = replace(payload, media_type=media_type or guessed)
+        if payload.data is not None and not isinstance(content, Payload):
+            media_type = media_type or media_type_of_file(name, payload.data)
+        if media_type:
+            payload = replace(payload, media_type=media_type)
         self._artifacts[name] = ArtifactDraft(plain(name, ARTIFACT_NAME_LENGTH), payload)
 
     @property

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import mimetypes
+
 import msgspec
 
 from phaseline.domain.payload import JSON_MEDIA_TYPE, Payload, json_payload, text_payload
 
 BYTES_MEDIA_TYPE = "application/octet-stream"
 TEXT_MEDIA_TYPE = "text/plain; charset=utf-8"
+
+#: Of its own, so that it knows the same names on every machine.
+_MEDIA_TYPES = mimetypes.MimeTypes()
+_MEDIA_TYPES.add_type("text/markdown", ".md")
 
 
 def payload_of(value: object) -> Payload:
@@ -42,11 +48,18 @@ def media_type_of(data: bytes) -> str:
         text = data.decode()
     except UnicodeDecodeError:
         return BYTES_MEDIA_TYPE
+    if "\0" in text:
+        return BYTES_MEDIA_TYPE
     try:
         msgspec.json.decode(text)
     except msgspec.DecodeError:
         return TEXT_MEDIA_TYPE
     return JSON_MEDIA_TYPE
+
+
+def media_type_of_file(name: str, data: bytes) -> str:
+    """Return what the name of a file says that it is, else what it looks like."""
+    return _MEDIA_TYPES.guess_type(name)[0] or media_type_of(data)
 
 
 def shortened(payload: Payload, limit: int) -> Payload:
