@@ -77,6 +77,11 @@ class FakeSource:
             self._called.clear()
             await self._called.wait()
 
+    async def concluded(self, times: int) -> None:
+        """Return once that many outcomes have been told."""
+        while len(self.outcomes) < times:
+            await self.called(len(self.calls) + 1)
+
     def say(self, assignment: Assignment, directive: Directive) -> None:
         """Answer *directive* to each report of a lease, but ACCEPTED to its outcome."""
         self.directives[assignment.lease_token] = lambda report: (

@@ -35,13 +35,17 @@ async def in_daemon_thread(function: Callable[[], _T], name: str) -> _T:
 
 
 async def in_thread(function: Callable[[], _T]) -> _T:
-    """
-    Return what *function* returns in a thread of the pool.
+    """Return what *function* returns in a thread of the pool, where it always runs to its end."""
+    return await to_its_end(asyncio.get_running_loop().run_in_executor(None, function))
 
-    It always runs to its end: a cancellation is raised after that, so that nothing goes on behind
-    the back of whoever cleans up.
+
+async def to_its_end(future: asyncio.Future[_T]) -> _T:
     """
-    future = asyncio.get_running_loop().run_in_executor(None, function)
+    Return the result of *future*, which a cancellation does not stop.
+
+    It is raised once the future is done, so that nothing goes on behind the back of whoever
+    cleans up.
+    """
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
