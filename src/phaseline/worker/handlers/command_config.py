@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from phaseline.worker.failures import HandlerError
+from phaseline.worker.handlers.config import (
+    Arguments,
+    check_directory,
+    check_program,
+    check_texts,
+    check_variables,
+    parse,
+)
 from phaseline.worker.limits import PAYLOAD_BYTES
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_OURS = "PHASELINE_"
-
-Arguments = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
 class CommandConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,15 +37,10 @@ class CommandConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if (self.argv is None) == (self.script is None):
             raise ValueError("argv or script must be given, and not both")
-        if self.argv is not None and not self.argv[0]:
-            raise ValueError("argv[0] must be the name or the path of a program")
-        if self.cwd is not None and not self.cwd.startswith("/"):
-            raise ValueError("cwd must be an absolute path")
-        for name, value in self.env.items():
-            _check_variable(name, value)
-        for name, texts in (("argv", self.argv), ("shell", self.shell), ("cwd", self.cwd)):
-            if "\0" in "".join(texts or ()):
-                raise ValueError(f"{name} must not contain the character U+0000")
+        check_program(self.argv, "argv")
+        check_directory(self.cwd)
+        check_variables(self.env)
+        check_texts(argv=self.argv, shell=self.shell, cwd=self.cwd)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -54,29 +50,4 @@ class CommandConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse_config(config: Mapping[str, object]) -> CommandConfig:
     """Return the settings. Raises `HandlerError` that names the field that is wrong."""
-    try:
-        return msgspec.convert(config, CommandConfig)
-    except msgspec.ValidationError as error:
-        field, message = _told(str(error))
-    raise HandlerError(message, code="INVALID_CONFIG", retryable=False, details={"field": field})
-
-
-def _check_variable(name: str, value: object) -> None:
-    if not _VARIABLE.fullmatch(name):
-        raise ValueError(f"env.{name} must be letters, digits and _, not a digit first")
-    if name.startswith(_OURS):
-        raise ValueError(f"env.{name} must not begin with {_OURS}")
-    if not isinstance(value, str) or "\0" in value:
-        raise ValueError(f"env.{name} must be a text without the character U+0000")
-
-
-def _told(error: str) -> tuple[str, str]:
-    """Return the path of the field that *error* is about, and what to say of it."""
-    if unknown := re.search(r"unknown field `(.*)`", error):
-        field = f"config.{unknown[1]}"
-        return field, f"{field} is not known"
-    if found := re.fullmatch(r"(.*) - at `\$\.?(.*)`", error):
-        field = f"config.{found[2]}"
-        return field, f"{field}: {found[1][0].lower()}{found[1][1:]}"
-    field = "config." + error.partition(" ")[0]
-    return field, f"config.{error}"
+    return parse(config, CommandConfig)
