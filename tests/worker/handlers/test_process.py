@@ -19,7 +19,7 @@ class Program:
         self.said = bytearray()
         self._has_spoken = asyncio.Event()
 
-    async def start(self, script: str, grace: float = 5) -> Process:
+    async def start(self, script: str, grace: float = 5, stdin: Path | None = None) -> Process:
         return await Process.start(
             ["sh", "-euc", script],
             cwd=self._tmp_path,
@@ -27,6 +27,7 @@ class Program:
             stdout=self._hear,
             stderr=self._hear,
             grace=grace,
+            stdin=stdin,
         )
 
     async def says(self) -> int:
@@ -81,6 +82,34 @@ async def test_cancelled_it_stops_with_what_it_has_started(program: Program) -> 
         await waiting
 
     await until_gone(pid)
+
+
+async def test_cancelled_it_stops_with_what_has_left_its_session(program: Program) -> None:
+    process = await program.start("setsid sh -c 'echo $$; exec sleep 600' & wait")
+    waiting = asyncio.create_task(process.wait())
+    pid = await program.says()
+
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    await until_gone(pid)
+
+
+async def test_its_input_is_a_file(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "input").write_text("hello")
+    process = await program.start("cat", stdin=tmp_path / "input")
+
+    assert await process.wait() == 0
+    assert program.said == b"hello"
+
+
+async def test_what_is_held_back_is_read_in_the_end(program: Program) -> None:
+    process = await program.start("echo held")
+    process.hold_stdout()
+
+    assert await process.wait() == 0
+    assert program.said == b"held\n"
 
 
 async def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import IO, Self
 
-from phaseline.worker.handlers.session import Session
+from phaseline.worker.handlers.session import MARK, Session
 from phaseline.worker.threads import in_thread, to_its_end
 
 Sink = Callable[[bytes], object]
@@ -26,18 +27,21 @@ _CHUNK = 64 * 1024
 
 
 class Process:
-    """A program that runs, with all that it starts, unless that leaves its session."""
+    """A program that runs, with all that it starts."""
 
     # Not asyncio's: it starts programs on the event loop, which that blocks for milliseconds; its
     # `wait` waits for pipes that a child in the background can hold open for ever; and cancelled
     # in its first moment it can hang, or leave running what the program has started.
 
-    def __init__(self, popen: Popen[bytes], stdout: Sink, stderr: Sink, grace: float) -> None:
+    def __init__(
+        self, popen: Popen[bytes], mark: str, stdout: Sink, stderr: Sink, grace: float
+    ) -> None:
         assert popen.stdout is not None
         assert popen.stderr is not None
         self._popen = popen
-        self._session = Session(popen.pid)
-        self._pipes = (_Pipe(popen.stdout, stdout), _Pipe(popen.stderr, stderr))
+        self._session = Session(popen.pid, mark)
+        self._stdout = _Pipe(popen.stdout, stdout)
+        self._pipes = (self._stdout, _Pipe(popen.stderr, stderr))
         self._exited = _exit_of(popen)
         self._grace = grace
 
@@ -51,33 +55,44 @@ class Process:
         stdout: Sink,
         stderr: Sink,
         grace: float,
+        stdin: Path | None = None,
     ) -> Self:
         """
-        Start a program with an empty input, whose output goes to the sinks.
+        Start a program whose output goes to the sinks. Its input is the file *stdin*, or empty.
 
         Told to stop, it gets *grace* seconds. Raises `OSError` if it cannot be started.
         """
+        mark = secrets.token_hex(16)
 
         def popen() -> Popen[bytes]:
-            return Popen(
-                argv,
-                bufsize=0,
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=PIPE,
-                cwd=cwd,
-                env=environment,
-                # A group of its own, so that signals reach all that it starts, and only that.
-                start_new_session=True,
-            )
+            with ExitStack() as files:
+                return Popen(
+                    argv,
+                    bufsize=0,
+                    stdin=DEVNULL if stdin is None else files.enter_context(stdin.open("rb")),
+                    stdout=PIPE,
+                    stderr=PIPE,
+                    cwd=cwd,
+                    env={**environment, MARK: mark},
+                    # A group of its own, so that signals reach what it starts, and only that.
+                    start_new_session=True,
+                )
 
         starting = asyncio.get_running_loop().run_in_executor(None, popen)
         try:
-            return cls(await to_its_end(starting), stdout, stderr, grace)
+            return cls(await to_its_end(starting), mark, stdout, stderr, grace)
         except asyncio.CancelledError:
             if starting.exception() is None:
-                await cls(starting.result(), stdout, stderr, grace)._stop()
+                await cls(starting.result(), mark, stdout, stderr, grace)._stop()
             raise
+
+    def hold_stdout(self) -> None:
+        """Read no more of what it prints, so that it has to wait once the pipe is full."""
+        self._stdout.hold()
+
+    def go_on_with_stdout(self) -> None:
+        """Read again what it prints."""
+        self._stdout.go_on()
 
     @property
     def exit_code(self) -> int | None:
@@ -119,14 +134,15 @@ class Process:
     async def _settle(self, *, thoroughly: bool) -> None:
         """Kill what still runs, take the last output, and let go of the pipes."""
         self._session.kill_group()
+        self._stdout.go_on()
         try:
             if thoroughly:
-                await in_thread(lambda: self._session.signal(signal.SIGKILL))
+                await in_thread(self._session.kill)
             await asyncio.wait([self._exited])
             ends = [pipe.end for pipe in self._pipes]
             _, still_open = await asyncio.wait(ends, timeout=_LAST_OUTPUT)
             if still_open:
-                await in_thread(lambda: self._session.signal(signal.SIGKILL))
+                await in_thread(self._session.kill)
         finally:
             for pipe in self._pipes:
                 pipe.close()
@@ -141,7 +157,17 @@ class _Pipe:
         self._sink = sink
         self.end: asyncio.Future[None] = self._loop.create_future()
         os.set_blocking(file.fileno(), False)
-        self._loop.add_reader(file.fileno(), self._read)
+        self.go_on()
+
+    def hold(self) -> None:
+        """Leave what is written in the pipe."""
+        if not self.end.done():
+            self._loop.remove_reader(self._file.fileno())
+
+    def go_on(self) -> None:
+        """Take what is written."""
+        if not self.end.done():
+            self._loop.add_reader(self._file.fileno(), self._read)
 
     def close(self) -> None:
         """Read no more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -11,16 +12,28 @@ _PROCESSES = "/proc"
 _HAS_PROCESSES = os.path.exists(f"{_PROCESSES}/self/stat")
 
 
+#: The variable that holds the mark of a program.
+MARK = "PHASELINE_PROCESS_MARK"
+
+
+#: How often, and in what seconds, it is looked whether all have died that were killed.
+_MOST_LOOKS = 50
+_LOOK_EVERY = 0.01
+
+
 class Session:
     """
-    The processes in the session that a program leads.
+    The processes in the session that a program leads, and those that left it.
 
     Some may have made groups of their own within it, as shells with job control and `timeout` do.
-    Where there is no /proc those are not found, and only the program's own group is signalled.
+    Others begin a session of their own, as agents have their tools do: they are known by the *mark*
+    that the program got as a variable. Where there is no /proc neither are found, and only the
+    program's own group is signalled.
     """
 
-    def __init__(self, leader: int) -> None:
+    def __init__(self, leader: int, mark: str) -> None:
         self._leader = leader
+        self._variable = f"{MARK}={mark}\0".encode()
 
     def kill_group(self) -> None:
         """Kill the program's own group, at once and without blocking."""
@@ -30,6 +43,15 @@ class Session:
         """Send a signal to everything. Blocks."""
         for group in {self._leader, *self._groups()}:
             _signal(group, number)
+
+    def kill(self) -> None:
+        """Kill everything, also what is started meanwhile. Blocks."""
+        self.signal(signal.SIGKILL)
+        for _ in range(_MOST_LOOKS):
+            if not _HAS_PROCESSES or not self.is_alive():
+                return
+            time.sleep(_LOOK_EVERY)
+            self.signal(signal.SIGKILL)
 
     def is_alive(self) -> bool:
         """Whether anything runs. Blocks."""
@@ -44,8 +66,15 @@ class Session:
                 # One that has ended and that nobody has reaped is no process to us, but would be
                 # to `kill`: in a container without init those stay for ever.
                 state, group, session = _read(name)
-                if session == self._leader and state not in ("Z", "X"):
+                if state in ("Z", "X"):
+                    continue
+                if session == self._leader or self._is_marked(name):
                     yield group
+
+    def _is_marked(self, pid: str) -> bool:
+        with suppress(OSError), open(f"{_PROCESSES}/{pid}/environ", "rb") as file:
+            return self._variable in file.read()
+        return False
 
 
 def _read(pid: str) -> tuple[str, int, int]:
