@@ -57,6 +57,23 @@ def test_an_operation_that_ended_before_it_was_told_is_told_once(outbox: Outbox)
     )
 
 
+def test_usage_is_replaced_as_a_whole(outbox: Outbox) -> None:
+    outbox.usage(ModelUsage("a", 1))
+    outbox.replace_usage([ModelUsage("b", 2)])
+    assert outbox.take().usage_by_model == (ModelUsage("b", 2),)
+
+    outbox.replace_usage([])
+    assert outbox.take().usage_by_model == (ModelUsage("b", cost_nanos=0),)
+
+
+def test_the_backlog_is_what_waits_to_be_reported(outbox: Outbox) -> None:
+    assert outbox.backlog == 0
+    outbox.operation(OperationReport("a", "tool", output=text_payload("x" * 1000)))
+    assert outbox.backlog >= 1000
+    outbox.take()
+    assert outbox.backlog == 0
+
+
 def test_usage_is_told_as_a_running_total(outbox: Outbox) -> None:
     outbox.usage(ModelUsage("small", 10))
     outbox.usage(ModelUsage("large", 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +15,7 @@ from phaseline.domain.failure import Cancellation
 from phaseline.domain.money import format_amount
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import ArtifactDraft, OperationReport, Progress
+from phaseline.domain.usage import ModelUsage
 from phaseline.worker.assignment import Assignment
 from phaseline.worker.clock import Clock
 from phaseline.worker.failures import AttemptStopped
@@ -227,6 +228,15 @@ class Context:
         """Tell what *model* consumed more; it is added to what was told before."""
         tokens = (input_tokens, output_tokens, cache_creation_tokens, cache_read_tokens)
         self._outbox.usage(model_usage(model, tokens, cost_usd), adding=True)
+
+    def replace_usage(self, models: Sequence[ModelUsage]) -> None:
+        """Tell what all models consumed in this attempt, in place of all that was told before."""
+        self._outbox.replace_usage(models)
+
+    @property
+    def backlog(self) -> int:
+        """About how many bytes of operations were recorded and not reported yet."""
+        return self._outbox.backlog
 
     def credits(self, used: Decimal | str) -> None:
         """Tell the credits used in this attempt up to now; it replaces what was told before."""

@@ -8,6 +8,8 @@ OPERATIONS = 1000  #: operations in one report
 HANDLERS = 256
 QUEUES = 64
 ARTIFACTS = 100  #: of one phase
+MODELS = 100  #: in the usage of one attempt
+TOKENS = 10**12  #: of one kind and one model
 
 PAYLOAD_BYTES = 1024 * 1024  #: of an output, an artifact or a checkpoint
 OPERATION_PAYLOAD_BYTES = 64 * 1024  #: of the input or the output of an operation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -60,6 +60,11 @@ class Outbox:
         """About how many bytes its next report has."""
         return _OVERHEAD + min(self._bytes, CALL_BYTES) + payload_size(self._checkpoint)
 
+    @property
+    def backlog(self) -> int:
+        """About how many bytes of operations wait to be reported."""
+        return self._bytes
+
     def operation(self, report: OperationReport) -> None:
         """Tell that an operation began, or how it ended, in place of what was told of it before."""
         with self._lock:
@@ -73,6 +78,15 @@ class Outbox:
                 known = self._usage.get(usage.model)
                 total = merge((known,), (usage,))[0] if adding and known is not None else usage
                 self._usage[usage.model] = total
+                self._usage_changed = True
+
+    def replace_usage(self, models: Sequence[ModelUsage]) -> None:
+        """Tell what all models consumed in the attempt, in place of what was told before."""
+        with self._lock:
+            if self._accepts():
+                # Nothing at all would leave with the server what it has.
+                before = {name: ModelUsage(name, cost_nanos=0) for name in self._usage}
+                self._usage = {each.model: each for each in models} or before
                 self._usage_changed = True
 
     def credits(self, nanos: int) -> None:
