@@ -1,0 +1,1 @@
+"""The `agent` handler: runs an agent program and reads its event stream."""
