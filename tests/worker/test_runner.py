@@ -12,7 +12,8 @@ from phaseline.domain.errors import (
     Unavailable,
 )
 from phaseline.domain.failure import FailureKind
-from phaseline.domain.report import Completed, Failed, Report
+from phaseline.domain.report import Completed, Failed, LeaseRequest, Report
+from phaseline.worker.assignment import Assignment
 from phaseline.worker.context import Context
 from phaseline.worker.registry import Registry
 from phaseline.worker.runner import Runner
@@ -176,6 +177,39 @@ async def test_calls_are_repeated_less_and_less_often_while_the_server_is_away(r
 
     assert in_the_first_second == 5
     assert len(rig.source.lease_requests) - in_the_first_second == 5
+
+
+async def test_a_server_that_answers_polls_at_once_is_not_asked_all_the_time(rig: Rig) -> None:
+    """A server that drains answers every poll with nothing, and was asked thousands of times."""
+    rig.handles()(until_stopped)
+
+    async def nothing(request: LeaseRequest) -> list[Assignment]:
+        rig.source.lease_requests.append(request)
+        return []
+
+    rig.source.lease = nothing  # type: ignore[method-assign]
+    async with rig.running():
+        await rig.passes(10)
+
+    assert 10 < len(rig.source.lease_requests) < 20
+
+
+async def test_a_worker_that_cannot_report_leases_nothing(rig: Rig) -> None:
+    """It would run the same phases again and again, and pay for them each time."""
+    runs = 0
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        nonlocal runs
+        runs += 1
+
+    rig.source.report_errors.extend(Unavailable("away") for _ in range(1000))
+    async with rig.running():
+        for _ in range(100):
+            await rig.runs()
+        await rig.passes(60)
+
+    assert runs <= 8
 
 
 async def test_the_server_can_say_when_to_come_back(rig: Rig) -> None:

@@ -1,7 +1,8 @@
 """A worker reaches its server by gRPC, and is told what went wrong as our errors."""
 
+import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -86,6 +87,13 @@ GET = grpc.method_handlers_generic_handler(
         )
     },
 )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_grpc_is_left() -> Iterator[None]:
+    """The last of its objects joins a thread, which is not to be in the loop of a later test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -371,3 +371,13 @@ async def test_a_rejected_operation_does_not_end_the_attempt(rig: Rig) -> None:
 
 def _go_on_without(*rejections: Rejection) -> Directive:
     return Directive(GO_ON.action, time_to_live=GO_ON.time_to_live, rejections=rejections)
+
+
+async def test_a_server_that_asks_for_no_heartbeat_gets_a_sensible_one(rig: Rig) -> None:
+    rig.handles()(waits)
+
+    async with rig.running():
+        given = await rig.runs(heartbeat_interval=timedelta(), time_to_live=timedelta(seconds=30))
+        await rig.passes(30)
+
+    assert 3 <= len(rig.source.reports_of(given)) <= 5

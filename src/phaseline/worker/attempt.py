@@ -30,6 +30,7 @@ from phaseline.worker.outbox import NO_NEWS, Outbox, payload_size
 
 log = structlog.stdlib.get_logger(__name__)
 
+_SHORTEST_HEARTBEAT = 0.2
 #: Reports come this much sooner than the server wants them at the latest.
 _HEARTBEAT_SHARE = 0.8
 #: Heartbeats due within this share of their interval go out together.
@@ -84,7 +85,7 @@ class Attempt:
         self._outcome_size = 0
         self._is_substitute = False
         now = clock.time()
-        self._heartbeat = assignment.heartbeat_interval.total_seconds()
+        self._heartbeat = _heartbeat(assignment)
         self._heartbeat_at = now + self._heartbeat * _HEARTBEAT_SHARE
         self._expires_at = now + assignment.time_to_live.total_seconds()
         self._timeout_at, self._give_up_at = _timeout(assignment.timeout, now)
@@ -286,6 +287,12 @@ class Attempt:
 
 
 _OUTCOMES = ("completed", "failed", "released", "outcome")
+
+
+def _heartbeat(assignment: Assignment) -> float:
+    # A server that asks for none, or for one after the other, still gets a sensible one.
+    wanted = assignment.heartbeat_interval or assignment.time_to_live / 3
+    return max(wanted.total_seconds(), _SHORTEST_HEARTBEAT)
 
 
 def _timeout(timeout: timedelta | None, now: float) -> tuple[float, float]:

@@ -66,13 +66,14 @@ class Reporter:
         self._news: dict[Attempt, None] = {}
         self._news_alarm = Alarm(clock, self._news_is_due)
         self._wake = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        #: Calls that are not answered yet.
         self.calls = 0
 
     def news(self, attempt: Attempt) -> None:
         """Report *attempt* within the interval. Callable in any thread."""
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._thread or self._loop is None:
             self._note(attempt)
         else:
             self._loop.call_soon_threadsafe(self._note, attempt)
@@ -88,9 +89,9 @@ class Reporter:
         self._urgent.pop(attempt, None)
         self._news.pop(attempt, None)
 
-    def is_due(self) -> bool:
-        """Whether there is something to report at once."""
-        return bool(self._urgent)
+    def is_busy(self) -> bool:
+        """Whether there is something to report at once, or to be answered."""
+        return bool(self._urgent) or self.calls > 0
 
     def off(self) -> None:
         """Ring no more."""
@@ -98,6 +99,7 @@ class Reporter:
 
     async def run(self) -> None:
         """Report until cancelled. Several of these may run beside one another."""
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         while True:
             while not self._urgent:
                 self._wake.clear()

@@ -26,17 +26,22 @@ _LONGEST = 5.0
 
 
 class Backoff:
-    """Delays that double from 50 ms to 5 s, each less up to half by chance."""
+    """Delays that double from 50 ms to the *longest* seconds, each less up to half by chance."""
 
-    def __init__(self, fraction: Callable[[], float]) -> None:
+    def __init__(self, fraction: Callable[[], float], longest: float = _LONGEST) -> None:
         self._fraction = fraction
+        self._longest = longest
+        self._seconds = _FIRST
+
+    def reset(self) -> None:
+        """Begin anew."""
         self._seconds = _FIRST
 
     def next(self, at_least: timedelta | None = None) -> timedelta:
         """Return the next delay, *at_least* what the server asks for."""
         # By chance, so that the workers of a server that restarts do not come back all at once.
         delay = timedelta(seconds=self._seconds * (1 - self._fraction() / 2))
-        self._seconds = min(self._seconds * 2, _LONGEST)
+        self._seconds = min(self._seconds * 2, self._longest)
         return max(delay, at_least or delay)
 
 

@@ -18,13 +18,13 @@ from phaseline.domain.errors import PhaselineError
 from phaseline.domain.report import LeaseRequest, Released
 from phaseline.worker.assignment import Assignment
 from phaseline.worker.attempt import Attempt
-from phaseline.worker.clock import Alarm, Clock, SystemClock
+from phaseline.worker.clock import Alarm, Clock, SystemClock, sleep
 from phaseline.worker.context import StopReason
 from phaseline.worker.invoke import outcome_of
 from phaseline.worker.limits import ID_LENGTH
 from phaseline.worker.registry import Registry
 from phaseline.worker.reporter import Reporter
-from phaseline.worker.retrying import until_answered
+from phaseline.worker.retrying import Backoff, until_answered
 from phaseline.worker.slots import Slots
 from phaseline.worker.source import Source
 
@@ -33,6 +33,8 @@ log = structlog.stdlib.get_logger(__name__)
 #: How long a poll that waits for work may still be answered once the worker is to end. Cutting it
 #: off at once could lose phases that are on their way, until their leases end.
 _LAST_POLL = 0.2
+#: Longest pause between polls that a server answers at once although it has nothing.
+_IDLE_DELAY = 1.0
 #: Of the time to drain, the part kept for stopping what still runs, and for reporting it.
 _STOPPING_SHARE = 0.2
 #: What is left to report after a second `stop`.
@@ -91,12 +93,21 @@ class Runner:
         self._fraction = fraction
         self._new_id = new_id
         self._alarm = Alarm(self._clock, self._tick)
+        self._reporter = Reporter(
+            source,
+            self.slots,
+            self._clock,
+            interval=self.options.news_interval,
+            fraction=fraction,
+            lease_request=self._lease_request,
+            start=self._start,
+        )
         #: By lease token, until nothing more is to be reported of them.
         self._attempts: dict[str, Attempt] = {}
         self._handlers: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._polling: asyncio.Task[None] | None = None
-        self._is_stopping = False
+        self._is_asking = self._is_stopping = False
         self._cut_poll_at = self._release_at = self._exit_at = inf
         self._drained = asyncio.Event()
 
@@ -136,7 +147,7 @@ class Runner:
             log.info("worker drains", running=self.running)
             self._is_stopping = True
             timeout = self.options.drain_timeout.total_seconds()
-            self._cut_poll_at = now + _LAST_POLL
+            self._cut_poll_at = now + (_LAST_POLL if self._is_asking else 0)
             self._release_at = now + timeout * (1 - _STOPPING_SHARE)
             self._exit_at = now + timeout
         else:
@@ -149,38 +160,39 @@ class Runner:
         self._tick()
 
     async def _run(self) -> None:
-        self._reporter = Reporter(
-            self._source,
-            self.slots,
-            self._clock,
-            interval=self.options.news_interval,
-            fraction=self._fraction,
-            lease_request=self._lease_request,
-            start=self._start,
-        )
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            self._polling = tasks.create_task(self._poll())
-            self._polling.add_done_callback(lambda _: self._check_drained())
             reporting = [
                 tasks.create_task(self._reporter.run())
                 for _ in range(self.options.concurrent_reports)
             ]
+            self._polling = tasks.create_task(self._poll())
+            self._polling.add_done_callback(lambda _: self._check_drained())
             await self._drained.wait()
             # What was told to stop and still runs is cancelled once more: now without any grace.
             for task in (self._polling, *reporting, *self._handlers):
                 task.cancel()
 
     async def _poll(self) -> None:
+        idle = Backoff(self._fraction, longest=_IDLE_DELAY)
         while not self._is_stopping:
-            # A report that is about to go asks for more phases by itself, in the same call.
-            asked = await self.slots.ask_when_idle(self._reporter.is_due)
+            # A report asks for more phases by itself, in the same call. And a worker that cannot
+            # report is to lease nothing, or it would do the same work again and again.
+            asked = await self.slots.ask_when_idle(self._reporter.is_busy)
+            asked_at = self._clock.time()
             assignments: Sequence[Assignment] = ()
+            self._is_asking = True
             try:
                 assignments = await self._lease(asked)
             finally:
+                self._is_asking = False
                 self.slots.answered(asked)
                 self._start(assignments)
+            if assignments or self._clock.time() - asked_at > _IDLE_DELAY:
+                idle.reset()
+            else:
+                # Such as one that is about to end: it does not let polls wait.
+                await sleep(self._clock, idle.next())
 
     async def _lease(self, count: int) -> Sequence[Assignment]:
         request = self._lease_request(count)
