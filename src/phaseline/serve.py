@@ -44,10 +44,14 @@ from phaseline.store.faults import points_from
 from phaseline.store.opening import MemoryAlarm, Store, open_store, sqlite_path
 from phaseline.store.sqlite import DatabaseInUse, SqliteDatabase
 from phaseline.store.writer import GroupWriter
+from phaseline.watch.payloads import StoredPayloads
+from phaseline.watch.shared import Shared, Terms
 from phaseline.watch.signal import Signal
 from phaseline.watch.tail import Tail
 from phaseline.watch.token import Tokens as ResumeTokens
+from phaseline.watch.watching import Watching
 from phaseline.wire.encoder import Encoder
+from phaseline.wire.frames import Frames
 from phaseline.wire.leases import LeaseDefaults
 from phaseline.wire.reports import Sizes
 from phaseline.worker.clock import SystemClock
@@ -161,6 +165,7 @@ class _Core:
         self.clock, self.entropy = SystemClock(), _Entropy()
         self.signer = Signer(store.secret)
         self.signal = Signal(self.clock, Tail(store.head))
+        self.tokens = ResumeTokens(self.signer, store.epoch)
         points = points_from(os.environ.get(CRASH_VARIABLE, ""))
         self.writer: GroupWriter = store.writer(self.signal, Encoder(), self.clock, points)
         self._alarm = MemoryAlarm(store.working, self.clock)
@@ -199,6 +204,7 @@ class Server:
             limits=limits,
         )
         self._draining = Draining()
+        self._watching = Watching(_shared(settings, core))
         self._health = Health(lambda: True)
         executions = Executions(
             core.writer,
@@ -213,8 +219,8 @@ class Server:
             "ExecutionService": ExecutionService(
                 executions,
                 clock=core.clock,
-                tokens=ResumeTokens(core.signer, core.store.epoch),
-                watching=None,
+                tokens=core.tokens,
+                watching=self._watching,
                 draining=self._draining,
                 defaults=Defaults(settings.leases.grace_period, settings.watch.bookmark_interval),
             ),
@@ -246,6 +252,7 @@ class Server:
         self._health.drain()
         self._draining.begin()
         self.work.drain()
+        self._watching.drain()
         self._health.close()
         await self._grpc.stop(timeout)
 
@@ -269,6 +276,29 @@ def _signals() -> Iterator[asyncio.Event]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+
+
+def _shared(settings: Settings, core: _Core) -> Shared:
+    limits, codec = settings.limits, Frames()
+    terms = Terms(
+        retention=settings.retention.changes,
+        max_age=settings.watch.max_age,
+        per_process=limits.watches_per_process,
+        per_workspace=limits.watches_per_workspace,
+    )
+    return Shared(
+        clock=core.clock,
+        entropy=core.entropy,
+        signal=core.signal,
+        history=core.store.log,
+        state=core.store.reads,
+        encoder=Encoder(),
+        codec=codec,
+        payloads=StoredPayloads(core.store.reads, codec),
+        tokens=core.tokens,
+        terms=terms,
+        turns=asyncio.Semaphore(terms.readers),
+    )
 
 
 def _is_loopback(listen: str) -> bool:
