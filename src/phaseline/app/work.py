@@ -137,7 +137,8 @@ class Work:
                 ref,
                 self._priced(report),
                 self._schemas.check,
-                tuple(self._entropy.bits() for _ in range(artifacts)),
+                # In rising order, as the ids of one moment then are: oldest is first reported.
+                tuple(sorted(self._entropy.bits() for _ in range(artifacts))),
                 self._entropy.fraction(),
             )
         )
