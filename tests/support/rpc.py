@@ -21,6 +21,10 @@ from phaseline.wire.status import error_of
 
 LOCAL = "127.0.0.1:0"
 
+# Held for as long as the tests run. Otherwise gRPC joins its thread whenever the last of its
+# objects is collected, which may be within the loop of some later test, and blocks it.
+grpc.aio.init_grpc_aio()
+
 
 @dataclass(frozen=True)
 class Api:

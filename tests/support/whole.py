@@ -10,16 +10,20 @@ from typing import Any
 import grpc
 
 from phaseline.serve import running
-from phaseline.settings import load
+from phaseline.settings import Settings, load
 from tests.support.rpc import LOCAL, Api
 
 
+def settings_in(directory: Path, **settings: Any) -> Settings:
+    """Return the settings of a server whose database is in *directory*; not within the loop."""
+    return load(listen=LOCAL, db=str(directory / "phaseline.db"), **settings)
+
+
 @asynccontextmanager
-async def phaseline(directory: Path, **settings: Any) -> AsyncIterator[Api]:
-    """Run a whole server whose database is in *directory*, for the block."""
-    database = str(directory / "phaseline.db")
+async def phaseline(settings: Settings) -> AsyncIterator[Api]:
+    """Run a whole server for the block."""
     async with (
-        running(load(listen=LOCAL, db=database, **settings)) as server,
+        running(settings) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         yield Api(channel)
