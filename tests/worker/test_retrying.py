@@ -79,7 +79,7 @@ def test_delays_double_up_to_a_limit() -> None:
     backoff = Backoff(lambda: 0.0)
     delays = [backoff.next().total_seconds() for _ in range(9)]
 
-    assert delays == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert delays == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
 
 
 def test_chance_takes_up_to_half_of_a_delay() -> None:

@@ -22,11 +22,11 @@ log = structlog.stdlib.get_logger(__name__)
 _T = TypeVar("_T")
 
 _FIRST = 0.05
-_LONGEST = 5.0
+_LONGEST = 2.0
 
 
 class Backoff:
-    """Delays that double from 50 ms to the *longest* seconds, each less up to half by chance."""
+    """Delays that double from 50 ms to *longest* seconds, each less up to half by chance."""
 
     def __init__(self, fraction: Callable[[], float], longest: float = _LONGEST) -> None:
         self._fraction = fraction
