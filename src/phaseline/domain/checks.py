@@ -113,6 +113,8 @@ def _check_policy(policy: RetryPolicy) -> Iterator[FieldViolation]:
             yield FieldViolation(name, "must not be negative")
     if len(policy.non_retryable_codes) > _MAX_CODES:
         yield FieldViolation("non_retryable_codes", f"must be at most {_MAX_CODES}")
+    for at, code in enumerate(policy.non_retryable_codes):
+        yield from text(f"non_retryable_codes[{at}]", code, 64)
 
 
 def _check_names(spec: WorkflowSpec) -> Iterator[FieldViolation]:

@@ -21,9 +21,10 @@ def cost(nanos: int) -> str:
     """Return "$0.00", "<$0.01", "$1.23" or "$1.2k"."""
     if 0 < nanos < _CENT:
         return "<$0.01"
-    if nanos >= 1000 * NANOS_PER_UNIT:
-        return "$" + _short(nanos // NANOS_PER_UNIT)
     cents = (nanos + _CENT // 2) // _CENT
+    # Rounded before the choice: $999.995 is "$1k" and not "$1000.00".
+    if cents >= 100_000:
+        return "$" + _short(cents // 100)
     return f"${cents // 100}.{cents % 100:02d}"
 
 
