@@ -50,7 +50,7 @@ def test_a_second_server_on_the_same_file_says_who_has_it(tmp_path: Path) -> Non
         server.channel().close()
         with ServerProgram(tmp_path / "phaseline.db") as second:
             assert second.end() != 0
-            assert f"held by process {server.pid}" in "".join(second.log)
+            assert f"in use by process {server.pid}" in "".join(second.log)
 
 
 def test_a_second_server_on_the_same_port_is_refused(tmp_path: Path) -> None:
