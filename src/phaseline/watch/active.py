@@ -15,11 +15,7 @@ from phaseline.watch.bell import Bell
 from phaseline.watch.cursor import ActiveCursor
 from phaseline.watch.ports import Folded, Kind
 from phaseline.watch.scope import Scope
-from phaseline.watch.shared import MAX_CHANGES, MAX_FRAME_SIZE, Shared, Step, stale
-
-_LOG_PAGE = 200
-#: Versions that are looked at before others get their turn.
-_MOST_LOOKED_AT = 2_000
+from phaseline.watch.shared import Shared, Step, stale
 
 
 class _Page(NamedTuple):
@@ -117,7 +113,7 @@ class ActiveFollower:
                 self._scope.workspace_id,
                 self._scope.matching,
                 after_id=after_id,
-                limit=MAX_CHANGES,
+                limit=self._shared.sizes.changes,
             )
         )
         if after_id and found.revision < self.cursor.after:
@@ -127,7 +123,7 @@ class ActiveFollower:
         for execution in found.executions:
             change = self._added(execution)
             size += len(change)
-            if changes and size > MAX_FRAME_SIZE:
+            if changes and size > self._shared.sizes.frame:
                 return _Page(changes, after_id, True, found.revision)
             changes.append(change)
             after_id = execution.spec.execution_id
@@ -163,15 +159,15 @@ class ActiveFollower:
                 after=cursor.after,
                 until=until,
                 past=cursor.past,
-                limit=_LOG_PAGE,
+                limit=shared.sizes.log_page,
             ),
             after=cursor.after,
         )
-        return self._fold(page, until, is_all=len(page) < _LOG_PAGE)
+        return self._fold(page, until, is_all=len(page) < shared.sizes.log_page)
 
     def _fold(self, versions: Iterable[Folded], until: int, *, is_all: bool) -> Step[ActiveCursor]:
         """Return a frame of *versions*, which reach *until* if they are all there are."""
-        cursor, encode = self.cursor, self._shared.codec.change
+        cursor, sizes, encode = self.cursor, self._shared.sizes, self._shared.codec.change
         changes: list[bytes] = []
         size = left_out = 0
         past = cursor.past
@@ -181,13 +177,13 @@ class ActiveFollower:
             if kind is not None and not self._is_ahead(entry.key.execution_id):
                 change = encode(kind, entry.changed_at, entry.parts[0], full=False)
                 size += len(change)
-                if changes and (len(changes) == MAX_CHANGES or size > MAX_FRAME_SIZE):
+                if changes and (len(changes) == sizes.changes or size > sizes.frame):
                     is_all = False
                     break
                 changes.append(change)
                 left_out += folded.left_out
             past = (entry.revision, entry.key.execution_id)
-            if looked_at == _MOST_LOOKED_AT:
+            if looked_at == sizes.look:
                 is_all = False
                 break
         if is_all:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from phaseline.app.changes import Entry, Part, Resource, TreePage
-from phaseline.app.ports import Reads, Slot
+from phaseline.app.ports import Slot
 from phaseline.app.queries import OperationQuery
 from phaseline.domain.execution import Operation
 from phaseline.domain.payload import Payload
-from phaseline.watch.ports import FrameCodec
+from phaseline.watch.ports import FrameCodec, State
 
 _MOST_OPERATIONS = 100
 
@@ -22,8 +22,8 @@ class StoredPayloads:
     with, and what was purged gets nothing.
     """
 
-    def __init__(self, reads: Reads, codec: FrameCodec) -> None:
-        self._reads, self._codec = reads, codec
+    def __init__(self, state: State, codec: FrameCodec) -> None:
+        self._state, self._codec = state, codec
 
     async def of_entry(self, entry: Entry) -> Sequence[bytes]:
         """Return what each part of *entry* gets."""
@@ -55,7 +55,7 @@ class StoredPayloads:
     ) -> bytes:
         match part.resource:
             case Resource.EXECUTION:
-                content = self._codec.content(await self._reads.content(entry.key))
+                content = self._codec.content(await self._state.content(entry.key))
                 result = await self._result(entry) if part.has_payload else None
                 return content if result is None else content + self._codec.result(result)
             case Resource.PHASE if part.has_payload:
@@ -72,7 +72,7 @@ class StoredPayloads:
         return await self._output(Slot(entry.key, entry.execution.total_phases - 1))
 
     async def _output(self, slot: Slot) -> Payload | None:
-        return (await self._reads.outputs([slot])).get(slot)
+        return (await self._state.outputs([slot])).get(slot)
 
     async def _operations(self, entry: Entry) -> Mapping[int, Operation]:
         """Return those of the entry that have payloads, by ordinal."""
@@ -86,6 +86,6 @@ class StoredPayloads:
             if ordinal in found:
                 continue
             query = OperationQuery(entry.key, None, _MOST_OPERATIONS, after=ordinal - 1, full=True)
-            page = await self._reads.operations(query)
+            page = await self._state.operations(query)
             found |= {operation.ordinal: operation for operation in page.operations}
         return {ordinal: found[ordinal] for ordinal in wanted if ordinal in found}

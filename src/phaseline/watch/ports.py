@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Protocol
 
-import msgspec
-
 from phaseline.app.changes import ActivePage, Entry, Part, TreePage
-from phaseline.app.queries import ExecutionFilter
-from phaseline.domain.execution import Content
+from phaseline.app.changes import Folded as Folded
+from phaseline.app.ports import Slot
+from phaseline.app.queries import ExecutionFilter, OperationPage, OperationQuery
+from phaseline.domain.execution import Content, Execution
 from phaseline.domain.ids import Key
-from phaseline.domain.lifecycle import ExecutionStatus
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import OperationReport
 
@@ -53,19 +52,6 @@ class Clock(Protocol):
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call *callback* on the event loop once `time()` has reached *when*."""
-
-
-class Folded(msgspec.Struct, frozen=True):
-    """All that a range of the log did to one execution, as its last version and what led there."""
-
-    #: The last in the range; the part of the execution alone is needed.
-    entry: Entry
-    #: Where the execution stood before the range; None if the range made it.
-    status_before: ExecutionStatus | None
-    #: Where it stood in between, each status once.
-    passed: frozenset[ExecutionStatus] = frozenset()
-    #: Versions in the range that are older than the last.
-    left_out: int = 0
 
 
 class History(Protocol):
@@ -134,6 +120,22 @@ class History(Protocol):
 
     async def settled(self, key: Key) -> tuple[bool, int]:
         """Return whether the execution and all below it are terminal, and as of which revision."""
+
+
+class State(Protocol):
+    """Reads the present state; a part of `Reads`, and as fresh."""
+
+    async def status(self, key: Key) -> Execution | None:
+        """Return the execution, perhaps without its phases."""
+
+    async def content(self, key: Key) -> Content:
+        """Return what the execution was given; empty if nothing, or if purged."""
+
+    async def outputs(self, slots: Sequence[Slot]) -> Mapping[Slot, Payload]:
+        """Return the outputs that are stored."""
+
+    async def operations(self, query: OperationQuery) -> OperationPage:
+        """Return one page, in the order of first record."""
 
 
 class FrameCodec(Protocol):

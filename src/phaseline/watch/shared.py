@@ -11,17 +11,13 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from phaseline.app.ports import Encoder, Entropy, Reads
+from phaseline.app.ports import Encoder, Entropy
 from phaseline.domain.errors import OutOfRange, Unavailable
 from phaseline.watch.cursor import ActiveCursor, TreeCursor
 from phaseline.watch.payloads import StoredPayloads
-from phaseline.watch.ports import Clock, FrameCodec, History
+from phaseline.watch.ports import Clock, FrameCodec, History, State
 from phaseline.watch.signal import Signal
 from phaseline.watch.token import Tokens
-
-MAX_CHANGES = 100
-#: Of the changes in a frame. The rest up to 3 MiB is left for what is around them.
-MAX_FRAME_SIZE = 3 * 1024 * 1024 - 16 * 1024
 
 _FRAMES_SIZE = 8 * 1024 * 1024
 _OVERHEAD = 200
@@ -42,6 +38,24 @@ class Terms(msgspec.Struct, frozen=True):
     per_workspace: int = 5_000
     #: Reads of the log, and of snapshots, at the same time.
     readers: int = 2
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """How much is handled at once. Small ones are for tests."""
+
+    #: Changes in a frame.
+    changes: int = 100
+    #: Bytes of the changes in a frame; what is left of 3 MiB is for what is around them.
+    frame: int = 3 * 1024 * 1024 - 16 * 1024
+    #: Entries that a read of the log returns.
+    log_page: int = 512
+    #: The same in the full view, where an entry may take megabytes.
+    full_page: int = 8
+    #: Executions below another, and operations of one, that a read of the present state returns.
+    executions: int = 10
+    operations: int = 100
+    #: Versions in memory that are looked at before others get their turn.
+    look: int = 2_000
 
 
 class Step(NamedTuple, Generic[Cursor]):
@@ -87,13 +101,14 @@ class Shared:
     entropy: Entropy
     signal: Signal
     history: History
-    reads: Reads
+    state: State
     encoder: Encoder
     codec: FrameCodec
     payloads: StoredPayloads
     tokens: Tokens
     terms: Terms
     turns: asyncio.Semaphore
+    sizes: Sizes = field(default_factory=Sizes)
     active_steps: Steps[ActiveCursor] = field(default_factory=Steps)
     tree_steps: Steps[TreeCursor] = field(default_factory=Steps)
 

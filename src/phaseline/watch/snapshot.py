@@ -9,10 +9,7 @@ from phaseline.app.changes import Part, Resource, TreePage
 from phaseline.domain.ids import Key
 from phaseline.watch.cursor import EVERYTHING, Spot
 from phaseline.watch.ports import Kind
-from phaseline.watch.shared import MAX_CHANGES, MAX_FRAME_SIZE, Shared
-
-_EXECUTIONS_AT_ONCE = 10
-_OPERATIONS_AT_ONCE = 100
+from phaseline.watch.shared import Shared
 
 
 class Watched(NamedTuple):
@@ -45,17 +42,18 @@ class TreeSnapshot:
 
     def __init__(self, shared: Shared, watched: Watched) -> None:
         self._shared, self._watched = shared, watched
+        self._sizes = shared.sizes
 
     async def piece_after(self, spot: Spot) -> Piece:
         """Return what comes next."""
         watched = self._watched
         if spot.resource == EVERYTHING:
             pages = await self._pages_below(spot)
-            return self._piece(pages, spot, is_last=len(pages) < _EXECUTIONS_AT_ONCE)
+            return self._piece(pages, spot, is_last=len(pages) < self._sizes.executions)
         page = await self._page(
             watched.key_at(spot),
             after=spot.ordinal if spot.resource == Resource.OPERATION else -1,
-            limit=_OPERATIONS_AT_ONCE,
+            limit=self._sizes.operations,
             full=watched.full,
         )
         if page is None:
@@ -75,8 +73,8 @@ class TreeSnapshot:
             lambda: history.pages_below(
                 watched.key,
                 after_id=spot.execution_id,
-                limit=_EXECUTIONS_AT_ONCE,
-                operations=_OPERATIONS_AT_ONCE,
+                limit=self._sizes.executions,
+                operations=self._sizes.operations,
                 full=watched.full,
             )
         )
@@ -87,11 +85,11 @@ class TreeSnapshot:
         for page in pages:
             for place, change in self._changes(page, start):
                 size += len(change)
-                if changes and (len(changes) == MAX_CHANGES or size > MAX_FRAME_SIZE):
+                if changes and (len(changes) == self._sizes.changes or size > self._sizes.frame):
                     return Piece(changes, spot, page.revision)
                 changes.append(change)
                 spot = place
-            if len(page.operations) == _OPERATIONS_AT_ONCE:
+            if len(page.operations) == self._sizes.operations:
                 return Piece(changes, spot, page.revision)
             spot = Spot(self._watched.spot_id(page.execution.spec.execution_id), EVERYTHING)
         return Piece(changes, None if is_last else spot, pages[0].revision if pages else 0)

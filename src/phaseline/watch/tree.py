@@ -11,12 +11,8 @@ from phaseline.domain.lifecycle import TERMINAL
 from phaseline.watch.bell import Bell
 from phaseline.watch.cursor import Spot, TreeCursor
 from phaseline.watch.ports import Kind
-from phaseline.watch.shared import MAX_CHANGES, MAX_FRAME_SIZE, Shared, Step, stale
+from phaseline.watch.shared import Shared, Step, stale
 from phaseline.watch.snapshot import Piece, TreeSnapshot, Watched
-
-_LOG_PAGE = 512
-#: With payloads an entry may take megabytes.
-_FULL_PAGE = 8
 
 
 class TreeFollower:
@@ -50,7 +46,7 @@ class TreeFollower:
 
     async def open(self) -> None:
         """Look the execution up; raise `NotFound` if there is none."""
-        execution = await self._shared.reads.status(self._watched.key)
+        execution = await self._shared.state.status(self._watched.key)
         if execution is None:
             raise NotFound("execution", self._watched.key.execution_id)
         if self._watched.descendants:
@@ -139,9 +135,9 @@ class TreeFollower:
 
     async def _read(self, until: int) -> tuple[Sequence[Entry], TreeCursor]:
         """Return entries, whole commits only, and where a watch is that has sent them."""
-        watched, after = self._watched, self.cursor.after
+        watched, sizes, after = self._watched, self._shared.sizes, self.cursor.after
         if self._shared.signal.tail.holds(after, until):
-            limit = _FULL_PAGE if watched.full else MAX_CHANGES
+            limit = sizes.full_page if watched.full else sizes.changes
             entries = self._shared.signal.tail.entries_of(
                 watched.key,
                 root_execution_id=self._root_execution_id,
@@ -150,7 +146,7 @@ class TreeFollower:
                 limit=limit,
             )
         else:
-            limit = _FULL_PAGE if watched.full else _LOG_PAGE
+            limit = sizes.full_page if watched.full else sizes.log_page
             entries = await self._shared.read_log(
                 lambda: self._shared.history.entries_of(
                     watched.key,
@@ -174,7 +170,7 @@ class TreeFollower:
         for entry in entries:
             found.append(await self._shared.payloads.of_entry(entry))
             size += sum(map(len, found[-1]))
-            if size > MAX_FRAME_SIZE:
+            if size > self._shared.sizes.frame:
                 break
         return entries[: len(found)], found, len(found) < len(entries)
 
@@ -182,8 +178,8 @@ class TreeFollower:
         self, entries: Sequence[Entry], payloads: Sequence[Sequence[bytes]], end: TreeCursor
     ) -> Iterator[Step[TreeCursor]]:
         """Yield *entries* as frames; the last one, which may be empty, leads to *end*."""
-        full, codec, snapshot = self._watched.full, self._shared.codec, self.cursor.snapshot
-        encode = codec.change
+        full, snapshot = self._watched.full, self.cursor.snapshot
+        sizes, encode = self._shared.sizes, self._shared.codec.change
         changes: list[bytes] = []
         size = 0
         state = None
@@ -198,7 +194,7 @@ class TreeFollower:
                     payloads=payloads[at][index] if full else b"",
                 )
                 size += len(change)
-                if changes and (len(changes) == MAX_CHANGES or size > MAX_FRAME_SIZE):
+                if changes and (len(changes) == sizes.changes or size > sizes.frame):
                     reached = TreeCursor(
                         entry.revision - 1, snapshot, entry.key.execution_id, index
                     )

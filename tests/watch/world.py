@@ -1,0 +1,503 @@
+"""A database of dicts that is stale on purpose, processes that serve watches of it, and readers."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from phaseline.app.caller import Caller
+from phaseline.app.changes import ActivePage, Commit, Entry, Part, Resource, TreePage
+from phaseline.app.ports import Slot
+from phaseline.app.queries import ExecutionFilter, OperationPage, OperationQuery
+from phaseline.app.tokens import Signer
+from phaseline.domain.errors import PhaselineError
+from phaseline.domain.execution import Content, Execution, ExecutionSpec, Operation, Phase
+from phaseline.domain.ids import Key
+from phaseline.domain.lifecycle import TERMINAL, ExecutionStatus
+from phaseline.domain.payload import Payload
+from phaseline.domain.report import OperationReport
+from phaseline.domain.workflow import PhaseSpec, Workflow, WorkflowSpec
+from phaseline.v1.execution_service_pb2 import WatchResponse
+from phaseline.watch.payloads import StoredPayloads
+from phaseline.watch.ports import Folded
+from phaseline.watch.scope import Scope
+from phaseline.watch.shared import Shared, Sizes, Terms
+from phaseline.watch.signal import Signal
+from phaseline.watch.tail import Tail
+from phaseline.watch.token import Tokens
+from phaseline.watch.watching import Watching
+from phaseline.wire.encoder import Encoder
+from phaseline.wire.frames import Frames
+from tests.support.clock import ManualClock
+from tests.support.guarantees import Frame, Version, frame_of
+
+WORKSPACE = "default"
+EPOCH = "one-database"
+SECRET = b"s" * 32
+CALLER = Caller(WORKSPACE)
+
+#: Turns of the loop in which whatever can happen has happened.
+_TURNS = 60
+
+_S = ExecutionStatus
+RUNNING, PAUSED = _S.RUNNING, _S.PAUSED
+COMPLETED, FAILED, PENDING = _S.COMPLETED, _S.FAILED, _S.PENDING
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a commit does to one execution; it is started if it does not exist."""
+
+    execution_id: str
+    status: ExecutionStatus | None = None
+    #: Positions of the phases that change.
+    phases: Sequence[int] = ()
+    #: Ordinals of the operations that are reported, new or again.
+    operations: Iterable[int] = ()
+    #: Of its spec, when it is started.
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    phase_count: int = 1
+
+
+def change(execution_id: str, status: ExecutionStatus | None = None, **fields: Any) -> Change:
+    """Return a change of one execution."""
+    return Change(execution_id, status, **fields)
+
+
+class Database:
+    """
+    What is committed.
+
+    A read pauses before it looks and again before it answers, for as many turns of the loop as
+    *stall* says: what is read is then old in every way in which it can be.
+    """
+
+    def __init__(self, stall: Callable[[], int] = lambda: 1) -> None:
+        self.clock = ManualClock()
+        self.executions: dict[Key, Execution] = {}
+        self.stored_operations: dict[Key, dict[int, Operation]] = {}
+        self.contents: dict[Key, Content] = {}
+        self.stored_outputs: dict[Slot, Payload] = {}
+        self.commits: list[Commit] = []
+        self.versions: list[tuple[Version, Entry]] = []
+        self.head_revision = self.trimmed_revision = 0
+        self.reads = 0
+        self._stall = stall
+        self._encoder = Encoder()
+
+    def commit(self, *changes: Change, workspace_id: str = WORKSPACE) -> Commit:
+        """Store *changes* as the next revision, and tell nobody."""
+        self.head_revision += 1
+        entries = [self._change(Key(workspace_id, each.execution_id), each) for each in changes]
+        commit = Commit(self.head_revision, tuple(entries))
+        self.commits.append(commit)
+        return commit
+
+    def trim(self, revision: int) -> None:
+        """Keep nothing up to *revision*."""
+        self.trimmed_revision = max(self.trimmed_revision, revision)
+        self.commits = [each for each in self.commits if each.revision > revision]
+
+    def log(self, matching: Callable[[Entry], bool] = lambda entry: True) -> list[Version]:
+        """Return all versions ever stored, of the entries that match."""
+        return [version for version, entry in self.versions if matching(entry)]
+
+    def log_of(self, scope: Scope) -> list[Version]:
+        """Return the versions of executions, as a watch of *scope* wants them."""
+        wanted = scope.matching
+        return [
+            dataclasses.replace(
+                version,
+                was_wanted=wanted.matches_status(entry.status_before) and _takes(scope, entry),
+                is_wanted=wanted.matches_status(entry.status_after) and _takes(scope, entry),
+            )
+            for version, entry in self.versions
+            if len(version.id) == 1 and entry.key.workspace_id == scope.workspace_id
+        ]
+
+    def stored(self) -> dict[tuple[str, ...], int]:
+        """Return the newest revision of every resource."""
+        return {version.id: version.revision for version, _ in self.versions}
+
+    def _change(self, key: Key, change: Change) -> Entry:
+        before = self.executions.get(key)
+        now, revision = self.clock.now(), self.head_revision
+        after = before or _new_execution(key, change, now)
+        positions = range(len(after.phases)) if before is None else change.phases
+        phases = list(after.phases)
+        for position in positions:
+            phases[position] = replace(phases[position], revision=revision)
+        status = change.status or after.status
+        after = replace(
+            after,
+            status=status,
+            revision=revision,
+            phases=tuple(phases),
+            updated_at=now,
+            completed_at=now if status in TERMINAL else None,
+        )
+        self.executions[key] = after
+        parts = [Part(Resource.EXECUTION, before is None, self._encoder.execution(after))]
+        ids: list[tuple[tuple[str, ...], bool]] = [((key.execution_id,), before is None)]
+        for position in positions:
+            body = self._encoder.phase(after, position)
+            parts.append(Part(Resource.PHASE, before is None, body, ordinal=position))
+            ids.append(((key.execution_id, phases[position].phase_id), before is None))
+        for ordinal in change.operations:
+            operation, is_new = self._operation(after, ordinal)
+            body = self._encoder.operation(operation)
+            parts.append(Part(Resource.OPERATION, is_new, body, ordinal=ordinal, has_payload=True))
+            ids.append(((key.execution_id, operation.phase_id, "1", f"o-{ordinal}"), is_new))
+        entry = Entry(
+            revision=revision,
+            key=key,
+            root_execution_id=after.spec.root_execution_id,
+            changed_at=now,
+            status_before=None if before is None else before.status,
+            status_after=after.status,
+            parts=tuple(parts),
+            execution=after,
+        )
+        self.versions.extend((Version(id, revision, is_new), entry) for id, is_new in ids)
+        return entry
+
+    def _operation(self, execution: Execution, ordinal: int) -> tuple[Operation, bool]:
+        stored = self.stored_operations.setdefault(execution.key, {})
+        is_new = ordinal not in stored
+        stored[ordinal] = Operation(
+            key=execution.key,
+            phase_id=execution.phases[0].phase_id,
+            position=0,
+            epoch=1,
+            attempt=1,
+            ordinal=ordinal,
+            reported=OperationReport(
+                f"o-{ordinal}",
+                "tool",
+                input=Payload(data=b"in", media_type="text/plain"),
+            ),
+            revision=self.head_revision,
+        )
+        return stored[ordinal], is_new
+
+    # History, and those of Reads that are used
+
+    async def head(self) -> int:
+        await self._pause()
+        head = self.head_revision
+        await self._pause()
+        return head
+
+    async def trimmed(self) -> int:
+        await self._pause()
+        return self.trimmed_revision
+
+    async def entries_of(
+        self, key: Key, *, descendants: bool, after: int, until: int, limit: int
+    ) -> Sequence[Entry]:
+        await self._pause()
+        found = [
+            entry
+            for commit in self.commits
+            if after < commit.revision <= until
+            for entry in sorted(commit.entries, key=lambda entry: entry.key)
+            if entry.key == key or (descendants and _is_below(entry, key))
+        ]
+        if len(found) > limit:
+            cut = found[limit].revision
+            whole = [entry for entry in found if entry.revision < cut]
+            found = whole or [entry for entry in found if entry.revision == cut]
+        await self._pause()
+        return found
+
+    async def folded(
+        self,
+        workspace_id: str,
+        matching: ExecutionFilter,
+        *,
+        after: int,
+        until: int,
+        past: tuple[int, str],
+        limit: int,
+    ) -> Sequence[Folded]:
+        await self._pause()
+        versions: dict[Key, list[Entry]] = {}
+        for commit in self.commits:
+            for entry in commit.entries:
+                if after < commit.revision <= until and entry.key.workspace_id == workspace_id:
+                    versions.setdefault(entry.key, []).append(entry)
+        found = [
+            Folded(
+                entry=each[-1],
+                status_before=each[0].status_before,
+                passed=frozenset(entry.status_after for entry in each[:-1]),
+                left_out=len(each) - 1,
+            )
+            for each in versions.values()
+        ]
+        found.sort(key=lambda folded: (folded.entry.revision, folded.entry.key))
+        await self._pause()
+        return [
+            folded
+            for folded in found
+            if (folded.entry.revision, folded.entry.key.execution_id) > past
+        ][:limit]
+
+    async def active_page(
+        self, workspace_id: str, matching: ExecutionFilter, *, after_id: str, limit: int
+    ) -> ActivePage:
+        await self._pause()
+        found = [
+            execution
+            for key, execution in sorted(self.executions.items())
+            if key.workspace_id == workspace_id and key.execution_id > after_id
+            if matching.matches_status(execution.status) and matching.matches_spec(execution)
+        ]
+        page = ActivePage(found[:limit], len(found) > limit, self.head_revision)
+        await self._pause()
+        return page
+
+    async def execution_page(
+        self, key: Key, *, after: int, limit: int, full: bool
+    ) -> TreePage | None:
+        await self._pause()
+        execution = self.executions.get(key)
+        page = None if execution is None else self._page(execution, after, limit, full)
+        await self._pause()
+        return page
+
+    async def pages_below(
+        self, key: Key, *, after_id: str, limit: int, operations: int, full: bool
+    ) -> Sequence[TreePage]:
+        await self._pause()
+        pages = [
+            self._page(execution, -1, operations, full)
+            for (workspace_id, id), execution in sorted(self.executions.items())
+            if workspace_id == key.workspace_id and id > after_id
+            if key.execution_id in execution.spec.ancestor_execution_ids
+        ][:limit]
+        await self._pause()
+        return pages
+
+    async def settled(self, key: Key) -> tuple[bool, int]:
+        await self._pause()
+        tree = [
+            execution
+            for other, execution in self.executions.items()
+            if other == key or key.execution_id in execution.spec.ancestor_execution_ids
+        ]
+        result = all(execution.done for execution in tree), self.head_revision
+        await self._pause()
+        return result
+
+    async def status(self, key: Key) -> Execution | None:
+        await self._pause()
+        execution = self.executions.get(key)
+        await self._pause()
+        return execution
+
+    async def content(self, key: Key) -> Content:
+        return self.contents.get(key, Content())
+
+    async def outputs(self, slots: Sequence[Slot]) -> Mapping[Slot, Payload]:
+        return {slot: self.stored_outputs[slot] for slot in slots if slot in self.stored_outputs}
+
+    async def operations(self, query: OperationQuery) -> OperationPage:
+        stored = self.stored_operations.get(query.key, {})
+        found = [operation for at, operation in sorted(stored.items()) if at > query.after]
+        return OperationPage(found[: query.limit], len(found), None)
+
+    def _page(self, execution: Execution, after: int, limit: int, full: bool) -> TreePage:
+        key = execution.key
+        operations = sorted(self.stored_operations.get(key, {}).items())
+        return TreePage(
+            execution=execution,
+            content=self.contents.get(key, Content()) if full else Content(),
+            outputs={
+                slot.position: output
+                for slot, output in self.stored_outputs.items()
+                if full and slot.key == key
+            },
+            operations=[operation for at, operation in operations if at > after][:limit],
+            revision=self.head_revision,
+        )
+
+    async def _pause(self) -> None:
+        self.reads += 1
+        for _ in range(self._stall()):
+            await asyncio.sleep(0)
+
+
+class FixedEntropy:
+    """Draws the middle."""
+
+    def bits(self) -> int:
+        return 1
+
+    def fraction(self) -> float:
+        return 0.5
+
+
+class Process:
+    """A server process on a database: what it was told of, and the watches it serves."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        terms: Terms | None = None,
+        sizes: Sizes | None = None,
+        pause_seconds: float = 0.0,
+        max_revisions: int = 1000,
+        epoch: str = EPOCH,
+        secret: bytes = SECRET,
+    ) -> None:
+        self.database = database
+        tail = Tail(database.head_revision, max_revisions=max_revisions)
+        self.signal = Signal(database.clock, tail, pause_seconds=pause_seconds)
+        self.tokens = Tokens(Signer(secret), epoch)
+        codec, terms = Frames(), terms or Terms()
+        self.shared = Shared(
+            clock=database.clock,
+            entropy=FixedEntropy(),
+            signal=self.signal,
+            history=database,
+            state=database,
+            encoder=Encoder(),
+            codec=codec,
+            payloads=StoredPayloads(database, codec),
+            tokens=self.tokens,
+            terms=terms,
+            turns=asyncio.Semaphore(terms.readers),
+            sizes=sizes or Sizes(),
+        )
+        self.watching = Watching(self.shared)
+        self.readers: list[Reader] = []
+
+    def commit(self, *changes: Change, workspace_id: str = WORKSPACE) -> Commit:
+        """Commit, and say so here."""
+        commit = self.database.commit(*changes, workspace_id=workspace_id)
+        self.signal.committed(commit)
+        return commit
+
+    def watch(self, execution_id: str, **asked: Any) -> Reader:
+        """Watch one execution."""
+        return self._reader(self.watching.watch(CALLER, execution_id, **asked))
+
+    def watch_active(self, matching: ExecutionFilter | None = None, **asked: Any) -> Reader:
+        """Watch the active executions."""
+        matching = matching or ExecutionFilter()
+        return self._reader(self.watching.watch_active(CALLER, matching, **asked))
+
+    async def settle(self, turns: int = _TURNS) -> None:
+        """Let everything happen that can, with all readers reading what comes."""
+        idle = 0
+        while idle < turns:
+            await asyncio.sleep(0)
+            idle = 0 if any(reader.take() for reader in self.readers) else idle + 1
+
+    async def close(self) -> None:
+        """End all watches, as a crash would."""
+        for reader in self.readers:
+            await reader.cut()
+        self.readers.clear()
+
+    def _reader(self, frames: AsyncGenerator[bytes, None]) -> Reader:
+        reader = Reader(frames, self.database)
+        self.readers.append(reader)
+        return reader
+
+
+class Reader:
+    """A client that reads one stream, as fast or as slowly as a test says."""
+
+    def __init__(self, frames: AsyncGenerator[bytes, None], database: Database) -> None:
+        self._frames, self._database = frames, database
+        self._next: asyncio.Future[bytes] | None = None
+        self.stream: list[Frame] = []
+        self.messages: list[WatchResponse] = []
+        self.is_slow = False
+        self.is_over = False
+        self.error: PhaselineError | None = None
+        #: Committed when the stream was seen to be synced.
+        self.synced_at: int | None = None
+
+    @property
+    def token(self) -> str:
+        """The token of the last frame that was read."""
+        return self.stream[-1].token
+
+    def take(self) -> bool:
+        """Take the frame that has come, if one has, and ask for the next; return whether so."""
+        if self.is_over:
+            return False
+        took = False
+        if self._next is not None and self._next.done() and not self.is_slow:
+            took, came = True, self._next
+            self._next = None
+            self._keep(came)
+        if self._next is None and not self.is_over:
+            self._next = asyncio.ensure_future(anext(self._frames))
+        return took
+
+    async def cut(self) -> None:
+        """Break the stream, whatever was on its way."""
+        self.is_over = True
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait([self._next])
+            if not self._next.cancelled():
+                # Seen, so that nobody warns of it.
+                self._next.exception()
+        await self._frames.aclose()
+
+    def _keep(self, came: asyncio.Future[bytes]) -> None:
+        try:
+            message = WatchResponse.FromString(came.result())
+        except StopAsyncIteration:
+            self.is_over = True
+        except PhaselineError as error:
+            self.is_over, self.error = True, error
+        else:
+            self.messages.append(message)
+            self.stream.append(frame_of(message.frame, self._database.clock.time()))
+            if self.stream[-1].synced:
+                self.synced_at = self._database.head_revision
+
+
+def _new_execution(key: Key, change: Change, now: datetime) -> Execution:
+    above = tuple(change.spec.get("ancestor_execution_ids", ()))
+    phases = tuple(PhaseSpec(f"p-{at}", "echo") for at in range(change.phase_count))
+    workflow_id = change.spec.get("workflow_id", "work")
+    spec = {name: value for name, value in change.spec.items() if name != "workflow_id"}
+    return Execution(
+        spec=ExecutionSpec(
+            workspace_id=key.workspace_id,
+            execution_id=key.execution_id,
+            created_at=now,
+            **{
+                "root_execution_id": above[0] if above else key.execution_id,
+                "parent_execution_id": above[-1] if above else "",
+                **spec,
+            },
+        ),
+        workflow=Workflow(key.workspace_id, 1, WorkflowSpec(workflow_id, phases), now, now),
+        status=PENDING,
+        updated_at=now,
+        phases=tuple(Phase(phase.phase_id) for phase in phases),
+    )
+
+
+def _is_below(entry: Entry, key: Key) -> bool:
+    execution = entry.execution
+    return execution is not None and key.execution_id in execution.spec.ancestor_execution_ids
+
+
+def _takes(scope: Scope, entry: Entry) -> bool:
+    return entry.execution is not None and scope.matching.matches_spec(entry.execution)
