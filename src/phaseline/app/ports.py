@@ -220,10 +220,18 @@ class Command(Protocol[T]):
 
 
 class StandingCommand(Protocol[T]):
-    """A write that waits until there is something to do."""
+    """A write that waits until there is a phase to lease."""
+
+    @property
+    def workspace_id(self) -> str:
+        """The workspace that it waits in."""
+
+    @property
+    def request(self) -> LeaseRequest:
+        """Which phases it waits for: it is asked when it is new, and while one of them is ready."""
 
     def decide(self, view: View) -> Decision[T] | None:
-        """Return what happens, or None to be asked again after the next change."""
+        """Return what happens, or None to be asked again."""
 
 
 class Committed(msgspec.Struct, Generic[T], frozen=True):
@@ -259,7 +267,7 @@ class Writer(Protocol):
         """
 
     def stand(self, command: StandingCommand[T]) -> Standing[T]:
-        """Take *command* in, to be tried now and after every change until it does something."""
+        """Take *command* in, to be tried now and after changes until it does something."""
 
 
 class Detail(msgspec.Struct, frozen=True):

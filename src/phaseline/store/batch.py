@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 from phaseline.app.ports import (
     Answered,
@@ -17,8 +18,8 @@ from phaseline.app.ports import (
 from phaseline.domain.execution import Artifact, Content, Execution, Operation
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload
+from phaseline.domain.recording import Recorded
 from phaseline.domain.report import LeaseRequest
-from phaseline.domain.work import Recorded
 from phaseline.domain.workflow import Workflow
 from phaseline.store.working import Working
 
@@ -28,6 +29,7 @@ class Loaded:
 
     def __init__(self) -> None:
         self.executions: dict[Key, Execution] = {}
+        #: Those in memory, too: one may end in this very batch, and leave the indexes.
         self.children: dict[Child, Key] = {}
         self.requests: dict[tuple[str, str], Answered] = {}
         self.recorded: dict[tuple[Slot, int], dict[str, Recorded]] = {}
@@ -54,17 +56,29 @@ class Batch:
         self.outputs: dict[Slot, Payload] = {}
         self.checkpoints: dict[Slot, Payload] = {}
         self.artifacts: list[tuple[Artifact, bytes | None]] = []
-        self.workflows: dict[WorkflowRef, Workflow] = {}
-        self.remembered: list[Remembered] = []
-        self._requests: dict[tuple[str, str], Remembered] = {}
+        self.workflows: dict[tuple[str, str], Workflow] = {}
+        self.remembered: dict[tuple[str, str], Remembered] = {}
+        self.purged: list[Key] = []
+        #: As they were before this batch.
+        self.deleted: dict[Key, Execution] = {}
+        self.trimmed_to = 0
+        self.forgotten: list[tuple[str, str]] = []
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (self.before or self.workflows or self.remembered)
+        return not (
+            self.before
+            or self.workflows
+            or self.remembered
+            or self.deleted
+            or self.trimmed_to
+            or self.forgotten
+        )
 
     def accept(self, decision: Decision[object]) -> None:
         """Take in what a command decided."""
+        self._let_go(decision)
         for execution in decision.executions:
             self._stage(execution, self.visible)
         for execution in decision.renewals:
@@ -80,11 +94,23 @@ class Batch:
         self.checkpoints.update(decision.checkpoints)
         self.artifacts.extend(decision.artifacts)
         for workflow in decision.workflows:
-            ref = WorkflowRef(workflow.workspace_id, workflow.workflow_id)
-            self.workflows[ref] = workflow
+            self.workflows[workflow.workspace_id, workflow.workflow_id] = workflow
         for remembered in decision.remembered:
-            self.remembered.append(remembered)
-            self._requests[remembered.workspace_id, remembered.request_id] = remembered
+            self.remembered[remembered.workspace_id, remembered.request_id] = remembered
+
+    def undo(self) -> None:
+        """Leave the indexes as they were before the batch, which was not committed."""
+        for key, before in reversed(self.before.items()):
+            staged = self.visible.get(key) or self.renewed[key]
+            if before is None:
+                self._working.indexes.remove(staged)
+            else:
+                self._working.indexes.replace(staged, before)
+
+    def redo(self) -> None:
+        """Undo `undo`: the batch was committed after all."""
+        for key, before in self.before.items():
+            self._working.indexes.replace(before, self.visible.get(key) or self.renewed[key])
 
     # What follows is the View of app/ports.py.
 
@@ -93,12 +119,10 @@ class Batch:
         return self._now
 
     def execution(self, key: Key) -> Execution | None:
-        return (
-            self.visible.get(key)
-            or self.renewed.get(key)
-            or self._working.get(key)
-            or self._loaded.executions.get(key)
-        )
+        staged = self.visible.get(key) or self.renewed.get(key)
+        if staged is not None or key in self.deleted:
+            return staged
+        return self._working.get(key) or self._loaded.executions.get(key)
 
     def child(self, child: Child) -> Execution | None:
         key = self._working.indexes.steps.get(child) or self._loaded.children.get(child)
@@ -115,32 +139,30 @@ class Batch:
             for member in members
             if member is not None and key.execution_id in member.spec.ancestor_execution_ids
         ]
-        return sorted(below, key=lambda member: len(member.spec.ancestor_execution_ids))
+        return sorted(below, key=_depth_and_age)
 
     def active_count(self, workspace_id: str) -> int:
-        return self._working.indexes.active.get(workspace_id, 0)
+        return self._working.indexes.active[workspace_id]
 
     def admitted_count(self, group: Group) -> int:
-        return self._working.indexes.admitted.get(group, 0)
+        return self._working.indexes.admitted[group]
 
     def waiting(self, group: Group, limit: int) -> Sequence[Execution]:
-        found = (self.execution(key) for key in self._working.indexes.waiting.get(group, ()))
-        able = [
-            execution
-            for execution in found
-            if execution is not None and execution.waits_until is None
-        ]
-        able.sort(key=lambda one: (-one.spec.priority, one.spec.created_at, one.key))
-        return able[:limit]
+        keys = islice(self._working.indexes.waiting.get(group, ()), limit)
+        found = (self.execution(key) for key in keys)
+        return [execution for execution in found if execution is not None]
+
+    def leased_count(self, workspace_id: str, queue_name: str) -> int:
+        return self._working.indexes.leases[workspace_id, queue_name]
 
     def workflow(self, ref: WorkflowRef) -> Workflow | None:
-        staged = self.workflows.get(WorkflowRef(ref.workspace_id, ref.workflow_id))
+        staged = self.workflows.get((ref.workspace_id, ref.workflow_id))
         if staged is not None and ref.version in (0, staged.version):
             return staged
         return self._working.workflow(ref) or self._loaded.workflows.get(ref)
 
     def answered(self, workspace_id: str, request_id: str) -> Answered | None:
-        staged = self._requests.get((workspace_id, request_id))
+        staged = self.remembered.get((workspace_id, request_id))
         if staged is not None:
             # Its revision and the encoded answer are not known before the commit, which both
             # calls share; a reader takes the execution itself then.
@@ -148,14 +170,22 @@ class Batch:
         return self._loaded.requests.get((workspace_id, request_id))
 
     def recorded(self, slot: Slot, epoch: int) -> Mapping[str, Recorded]:
-        loaded = self._loaded.recorded.get((slot, epoch), {})
-        staged = self.operations.get((slot, epoch))
-        if staged is None:
-            return loaded
-        return loaded | {name: recorded_as(operation) for name, operation in staged.items()}
+        known = self._working.attempts.get((slot, epoch))
+        if known is None:
+            known = self._loaded.recorded.get((slot, epoch), {})
+        if (slot, epoch) not in self.operations:
+            return known
+        return known | self.newly_recorded(slot, epoch)
+
+    def newly_recorded(self, slot: Slot, epoch: int) -> dict[str, Recorded]:
+        """Return those operations of an attempt that this batch puts on record."""
+        return {
+            name: Recorded.of(operation.ordinal, operation.reported)
+            for name, operation in self.operations[slot, epoch].items()
+        }
 
     def ready(self, workspace_id: str, request: LeaseRequest) -> Iterable[Slot]:
-        return self._ready(workspace_id, request)
+        return self._working.indexes.ready.take(workspace_id, request)
 
     def leased(self, workspace_id: str, request: LeaseRequest) -> Sequence[Slot]:
         name = (workspace_id, request.worker_id, request.request_id)
@@ -163,9 +193,6 @@ class Batch:
 
     def due(self, limit: int) -> Sequence[Key]:
         return self._working.indexes.due(self._now, limit)
-
-    def _ready(self, workspace_id: str, request: LeaseRequest) -> Iterator[Slot]:
-        return self._working.indexes.ready.take(workspace_id, request)
 
     def _stage(self, execution: Execution, target: dict[Key, Execution]) -> None:
         key = execution.key
@@ -177,11 +204,22 @@ class Batch:
         # At once, so that the commands behind it in the batch find what it has made ready.
         self._working.indexes.replace(before, execution)
 
+    def _let_go(self, decision: Decision[object]) -> None:
+        self.purged.extend(decision.purged)
+        for key in decision.deleted:
+            if key in self.before:
+                # Its rows are changed already. Alone, after this commit, it can be deleted.
+                raise RuntimeError(f"{key} is changed and deleted in the same commit")
+            execution = self.execution(key)
+            if execution is not None:
+                self.deleted[key] = execution
+        self.trimmed_to = max(self.trimmed_to, decision.trimmed_to)
+        self.forgotten.extend(decision.forgotten)
 
-def recorded_as(operation: Operation) -> Recorded:
-    """Return what an operation counts for once it is on record."""
-    told = operation.reported
-    return Recorded(operation.ordinal, bool(told.tool_name), told.operation_type == "model")
+
+def _depth_and_age(execution: Execution) -> tuple[int, datetime, str]:
+    spec = execution.spec
+    return len(spec.ancestor_execution_ids), spec.created_at, spec.execution_id
 
 
 def _slot_order(slot: Slot) -> tuple[Key, int]:

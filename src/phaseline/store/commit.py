@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from phaseline.app.changes import Commit, Entry, Part, Resource
 from phaseline.app.ports import Encoder
 from phaseline.domain.execution import Execution, Operation
 from phaseline.domain.ids import Key
 from phaseline.store import rows
+from phaseline.store import statements as st
 from phaseline.store.batch import Batch
-from phaseline.store.statements import Statement, Statements
+from phaseline.store.statements import Statement
 
-#: A statement, and the rows that it is run for.
-Work = list[tuple[Statement, Sequence[rows.Row]]]
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one transaction does."""
+
+    rows: Sequence[tuple[Statement, Sequence[rows.Row]]]
+    #: What needs more than rows, in the same transaction and after them.
+    chores: Sequence[Callable[[Connection], object]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the database stands."""
+
+    epoch: str
+    #: Newest revision.
+    head: int
+    #: Transactions so far.
+    commits: int
+
+
+class Housekeeping(Protocol):
+    """What a commit does beyond writing rows, in its transaction."""
+
+    def erase(self, connection: Connection) -> object:
+        """Erase some of what purged and deleted executions left behind."""
+
+    def trim(self, revision: int, connection: Connection) -> object:
+        """Forget the change log up to and with *revision*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +57,32 @@ class Prepared:
 
     work: Work
     commit: Commit
+    place: Place
     #: All new versions, stamped with the revision.
     executions: Sequence[Execution]
 
 
-def prepare(batch: Batch, revision: int, statements: Statements, encoder: Encoder) -> Prepared:
-    """Return the transaction that makes *batch* durable as *revision*."""
-    return _Preparation(batch, revision, statements, encoder).run()
+def prepare(batch: Batch, place: Place, encoder: Encoder, housekeeping: Housekeeping) -> Prepared:
+    """Return the transaction that makes *batch* durable in a database that stands at *place*."""
+    return _Preparation(batch, place, encoder).run(housekeeping)
 
 
 class _Preparation:
-    def __init__(
-        self, batch: Batch, revision: int, statements: Statements, encoder: Encoder
-    ) -> None:
-        self._batch, self._revision = batch, revision
-        self._statements, self._encoder = statements, encoder
+    def __init__(self, batch: Batch, place: Place, encoder: Encoder) -> None:
+        self._batch, self._encoder = batch, encoder
+        self._before = place
+        # A revision is something new to see, and not every commit makes that.
+        self._revision = place.head + bool(batch.visible)
         self._rows: dict[Statement, list[rows.Row]] = {}
         self._stamped: list[Execution] = []
         self._entries: list[Entry] = []
         self._encoded: dict[Key, bytes] = {}
         self._operations: dict[Key, list[Operation]] = {}
 
-    def run(self) -> Prepared:
+    def run(self, housekeeping: Housekeeping) -> Prepared:
+        place = Place(self._before.epoch, self._revision, self._before.commits + 1)
+        self._add(st.MOVE_HEAD, (place.head, place.commits, 1, place.epoch, self._before.commits))
+        self._remove()
         self._add_workflows()
         self._add_operations()
         for key, execution in self._batch.visible.items():
@@ -58,31 +93,53 @@ class _Preparation:
         self._add_payloads()
         self._add_counts()
         self._add_requests()
-        if self._entries:
-            self._add(self._statements.move_head, (self._revision, 1))
         return Prepared(
-            work=[(statement, self._rows[statement]) for statement in self._order()],
+            work=Work(
+                [(each, self._rows[each]) for each in st.ORDER if each in self._rows],
+                list(self._chores(housekeeping)),
+            ),
             commit=Commit(self._revision, tuple(self._entries)),
+            place=place,
             executions=self._stamped,
         )
-
-    def _order(self) -> list[Statement]:
-        ordered = (getattr(self._statements, name) for name in Statements.__slots__)
-        return [statement for statement in ordered if statement in self._rows]
 
     def _add(self, statement: Statement, row: rows.Row) -> None:
         self._rows.setdefault(statement, []).append(row)
 
+    def _chores(self, housekeeping: Housekeeping) -> Iterator[Callable[[Connection], object]]:
+        if self._batch.purged or self._batch.deleted:
+            yield housekeeping.erase
+        if self._batch.trimmed_to:
+            yield partial(housekeeping.trim, self._batch.trimmed_to)
+
+    def _remove(self) -> None:
+        batch = self._batch
+        for key in dict.fromkeys((*batch.purged, *batch.deleted)):
+            for statement in (st.REMOVE_CONTENT, st.REMOVE_PAYLOADS, st.REMOVE_ARTIFACTS):
+                self._add(statement, key)
+            # Of a deleted execution the log tells on.
+            blanked_to = self._revision if key in batch.deleted else 0
+            self._add(st.ADD_ERASURE, (*key, self._revision, blanked_to))
+        for key, execution in batch.deleted.items():
+            self._add(st.REMOVE_PHASES, key)
+            self._add(st.REMOVE_EXECUTION, key)
+            for label in rows.label_rows(execution.spec):
+                self._add(st.REMOVE_LABEL, label)
+            for repo in rows.repo_rows(execution.spec):
+                self._add(st.REMOVE_REPO, repo)
+        for name in batch.forgotten:
+            self._add(st.REMOVE_REQUEST, name)
+
     def _add_workflows(self) -> None:
         for workflow in self._batch.workflows.values():
-            self._add(self._statements.add_workflow, rows.workflow_row(workflow))
+            self._add(st.ADD_WORKFLOW, rows.workflow_row(workflow))
 
     def _add_operations(self) -> None:
         for staged in self._batch.operations.values():
             for operation in staged.values():
                 stamped = replace(operation, revision=self._revision)
                 self._operations.setdefault(operation.key, []).append(stamped)
-                self._add(self._statements.put_operation, rows.operation_row(stamped))
+                self._add(st.PUT_OPERATION, rows.operation_row(stamped))
 
     def _add_version(self, key: Key, execution: Execution) -> None:
         before = self._batch.before[key]
@@ -96,104 +153,106 @@ class _Preparation:
         self._add_entry(before, stamped, changed)
 
     def _put_rows(self, before: Execution | None, execution: Execution) -> None:
-        statements, key = self._statements, execution.key
+        key, spec = execution.key, execution.spec
         if before is None:
-            self._add(statements.add_execution, rows.execution_row(execution))
-            self._add_tags(execution)
+            self._add(st.ADD_EXECUTION, rows.execution_row(execution))
+            for label in rows.label_rows(spec):
+                self._add(st.ADD_LABEL, label)
+            for repo in rows.repo_rows(spec):
+                self._add(st.ADD_REPO, repo)
         else:
-            changes = rows.execution_changes(execution)
-            self._add(statements.change_execution, (*changes, *key))
+            self._add(st.CHANGE_EXECUTION, (*rows.execution_changes(execution), *key))
         for position in _changed_phases(before, execution):
             phase = execution.phases[position]
             if before is None:
-                self._add(statements.add_phase, rows.phase_row(key, position, phase))
+                self._add(st.ADD_PHASE, rows.phase_row(key, position, phase))
             else:
-                self._add(statements.change_phase, (*rows.phase_changes(phase), *key, position))
-
-    def _add_tags(self, execution: Execution) -> None:
-        spec, created = execution.spec, rows.micros(execution.spec.created_at)
-        for name, value in spec.labels.items():
-            self._add(
-                self._statements.add_label,
-                (spec.workspace_id, name, value, created, spec.execution_id),
-            )
-        for repo in dict.fromkeys(spec.repos):
-            self._add(
-                self._statements.add_repo, (spec.workspace_id, repo, created, spec.execution_id)
-            )
+                self._add(st.CHANGE_PHASE, (*rows.phase_changes(phase), *key, position))
 
     def _add_entry(
         self, before: Execution | None, execution: Execution, changed: Sequence[int]
     ) -> None:
-        encoder, key = self._encoder, execution.key
-        body = encoder.execution(execution)
-        self._encoded[key] = body
-        first = Part(Resource.EXECUTION, before is None, body, encoder.execution_extra(execution))
-        parts = [
-            Part(Resource.PHASE, before is None, encoder.phase(execution, position))
-            for position in changed
-        ]
-        parts.extend(
-            Part(Resource.OPERATION, operation.is_new, encoder.operation(operation))
-            for operation in self._operations.get(key, ())
-        )
+        key, status_before = execution.key, None if before is None else before.status
+        first, parts = self._parts(before is None, execution, changed)
+        self._encoded[key] = first.body
         entry = Entry(
             revision=self._revision,
             key=key,
             root_execution_id=execution.spec.root_execution_id,
             changed_at=execution.updated_at,
-            status_before=None if before is None else before.status,
+            status_before=status_before,
             status_after=execution.status,
             parts=(first, *parts),
             execution=execution,
         )
         self._entries.append(entry)
-        self._add(
-            self._statements.add_change,
-            (
-                key.workspace_id,
-                self._revision,
-                key.execution_id,
-                execution.spec.root_execution_id if execution.spec.parent_execution_id else None,
-                rows.micros(execution.updated_at),
-                None if before is None else before.status.value,
-                execution.status.value,
-                rows.pack_part(first),
-                rows.pack_parts(parts),
-            ),
+        self._add(st.ADD_CHANGE, rows.change_row(entry, rows.pack_part(first), parts))
+
+    def _parts(
+        self, is_new: bool, execution: Execution, changed: Sequence[int]
+    ) -> tuple[Part, list[Part]]:
+        encoder = self._encoder
+        first = Part(
+            Resource.EXECUTION,
+            is_new,
+            encoder.execution(execution),
+            encoder.execution_extra(execution),
+            has_payload=_has_result(execution),
         )
+        parts = [
+            Part(
+                Resource.PHASE,
+                is_new,
+                encoder.phase(execution, position),
+                ordinal=position,
+                has_payload=execution.phases[position].output_size is not None,
+            )
+            for position in changed
+        ]
+        parts.extend(
+            Part(
+                Resource.OPERATION,
+                operation.is_new,
+                encoder.operation(operation),
+                ordinal=operation.ordinal,
+                has_payload=_has_payload(operation),
+            )
+            for operation in self._operations.get(execution.key, ())
+        )
+        return first, parts
 
     def _add_payloads(self) -> None:
-        batch, statements = self._batch, self._statements
+        batch = self._batch
         for key, content in batch.contents:
-            self._add(statements.add_content, rows.content_row(key, content))
+            self._add(st.ADD_CONTENT, rows.content_row(key, content))
         for kind, payloads in (("output", batch.outputs), ("checkpoint", batch.checkpoints)):
             for slot, payload in payloads.items():
-                self._add(statements.put_payload, rows.payload_row(slot, kind, payload))
+                self._add(st.PUT_PAYLOAD, rows.payload_row(slot, kind, payload))
         for artifact, data in batch.artifacts:
-            self._add(statements.add_artifact, rows.artifact_row(artifact, data))
+            self._add(st.ADD_ARTIFACT, rows.artifact_row(artifact, data))
 
     def _add_counts(self) -> None:
         delta: Counter[tuple[str, str, str]] = Counter()
-        for execution in self._batch.visible.values():
-            before = self._batch.before[execution.key]
-            workflow = (execution.spec.workspace_id, execution.workflow.workflow_id)
+        for key, execution in self._batch.visible.items():
+            before = self._batch.before[key]
             if before is not None:
-                delta[(*workflow, before.status.value)] -= 1
-            delta[(*workflow, execution.status.value)] += 1
+                delta[_counter_of(before)] -= 1
+            delta[_counter_of(execution)] += 1
+        for execution in self._batch.deleted.values():
+            delta[_counter_of(execution)] -= 1
         for name, change in delta.items():
             if change > 0:
-                self._add(self._statements.count_more, (*name, change))
+                self._add(st.COUNT_MORE, (*name, change))
             elif change < 0:
-                self._add(self._statements.count_less, (-change, *name))
+                self._add(st.COUNT_LESS, (-change, *name))
 
     def _add_requests(self) -> None:
-        for remembered in self._batch.remembered:
+        for remembered in self._batch.remembered.values():
             answer = remembered.answer
             if remembered.key is not None:
                 answer = self._encoded_answer(remembered.key)
             row = rows.request_row(remembered, answer, self._revision, self._batch.now)
-            self._add(self._statements.add_request, row)
+            self._add(st.ADD_REQUEST, row)
 
     def _encoded_answer(self, key: Key) -> bytes:
         encoded = self._encoded.get(key)
@@ -204,12 +263,27 @@ class _Preparation:
         return encoded
 
 
-def _changed_phases(before: Execution | None, after: Execution) -> list[int]:
+def _changed_phases(before: Execution | None, after: Execution) -> Sequence[int]:
     """Return the positions of the phases that differ; a phase that does not is the same object."""
     if before is None:
-        return list(range(len(after.phases)))
+        return range(len(after.phases))
     return [
         position
         for position, phase in enumerate(after.phases)
         if before.phases[position] is not phase
     ]
+
+
+def _has_result(execution: Execution) -> bool:
+    """Whether it has succeeded, and its last phase has an output."""
+    # Both are set by a failure only, and never by success.
+    failed = execution.failure is not None or execution.cancellation is not None
+    return execution.done and not failed and execution.phases[-1].output_size is not None
+
+
+def _has_payload(operation: Operation) -> bool:
+    return operation.reported.input is not None or operation.reported.output is not None
+
+
+def _counter_of(execution: Execution) -> tuple[str, str, str]:
+    return execution.spec.workspace_id, execution.workflow.workflow_id, execution.status.value

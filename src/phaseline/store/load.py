@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, or_, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, select, text
 
 from phaseline.app.ports import Answered, Child, Needs, OperationsOf, WorkflowRef
 from phaseline.domain.execution import Execution, Phase
@@ -16,119 +15,168 @@ from phaseline.domain.recording import Recorded
 from phaseline.domain.workflow import Workflow
 from phaseline.store import rows, tables
 from phaseline.store.batch import Loaded
+from phaseline.store.tables import IS_ACTIVE
 from phaseline.store.working import Working
 
-# Bound parameters of one statement are limited; both databases take this many pairs.
+# What a statement binds is limited; both databases take this many.
 _AT_ONCE = 500
 
 
-async def load(connection: AsyncConnection, needs: Needs, working: Working, loaded: Loaded) -> None:
+def load(connection: Connection, needs: Needs, working: Working, loaded: Loaded) -> None:
     """Fill *loaded* with what *needs* names and *working* lacks."""
-    await _load_requests(connection, needs.requests, loaded)
-    await _load_workflows(connection, needs.workflows, working)
-    await _load_children(connection, needs.children, working, loaded)
-    wanted = {*needs.executions, *loaded.children.values()}
-    await load_executions(connection, wanted, working, loaded)
-    await _load_operations(connection, needs.operations, loaded)
+    _load_requests(connection, needs.requests, loaded)
+    _load_workflows(connection, needs.workflows, working, loaded)
+    _load_children(connection, needs.children, working, loaded)
+    wanted = {*needs.executions, *needs.trees, *needs.purges, *loaded.children.values()}
+    _load_executions(connection, wanted, working, loaded)
+    _load_operations(connection, needs.operations, working, loaded)
 
 
-async def load_executions(
-    connection: AsyncConnection, keys: Iterable[Key], working: Working, loaded: Loaded
+def _load_executions(
+    connection: Connection, keys: Iterable[Key], working: Working, loaded: Loaded
 ) -> None:
     """Load executions with phases, and all that are above them."""
+    found = loaded.executions
     missing = [key for key in keys if working.get(key) is None]
-    for execution in await read_executions(connection, missing, working):
-        loaded.executions[execution.key] = execution
-    known = [working.get(key) or loaded.executions.get(key) for key in keys]
+    found.update(_by_key(read_executions(connection, missing, working)))
+    known = [working.get(key) or found.get(key) for key in keys]
     above = {
         Key(execution.spec.workspace_id, ancestor)
         for execution in known
         if execution is not None
         for ancestor in execution.spec.ancestor_execution_ids
     }
-    above = {key for key in above if not working.get(key) and key not in loaded.executions}
-    for execution in await read_executions(connection, list(above), working):
-        loaded.executions[execution.key] = execution
+    missing = [key for key in above if working.get(key) is None and key not in found]
+    found.update(_by_key(read_executions(connection, missing, working)))
 
 
-async def read_executions(
-    connection: AsyncConnection, keys: Sequence[Key], working: Working, *, phases: bool = True
+def _by_key(executions: Iterable[Execution]) -> dict[Key, Execution]:
+    return {execution.key: execution for execution in executions}
+
+
+def read_executions(
+    connection: Connection, keys: Sequence[Key], working: Working, *, phases: bool = True
 ) -> list[Execution]:
     """Return those of *keys* that exist, in no order, if *phases* with their phases."""
     found: list[Execution] = []
     table = tables.executions
-    for at in range(0, len(keys), _AT_ONCE):
-        some = keys[at : at + _AT_ONCE]
-        own = tuple_(table.c.workspace_id, table.c.execution_id).in_(some)
-        result = (await connection.execute(select(table).where(own))).mappings().all()
-        of = await read_phases(connection, some) if phases else {}
-        found.extend(await executions_of(connection, result, working, of))
+    for own in _own(table, keys):
+        result = connection.execute(select(table).where(*own)).mappings().all()
+        of = _read_phases(connection, result) if phases else {}
+        found.extend(executions_of(connection, result, working, of))
     return found
 
 
-async def executions_of(
-    connection: AsyncConnection,
+def read_active(connection: Connection, working: Working) -> list[Execution]:
+    """Return every execution that is not terminal, with its phases."""
+    table, c = tables.executions, tables.phases.c
+    active = connection.execute(select(table).where(text(IS_ACTIVE))).mappings().all()
+    phases: defaultdict[Key, list[Phase]] = defaultdict(list)
+    own = select(table.c.workspace_id, table.c.execution_id).where(text(IS_ACTIVE)).subquery()
+    same = (c.workspace_id == own.c.workspace_id) & (c.execution_id == own.c.execution_id)
+    statement = (
+        select(c.workspace_id, c.execution_id, c.state)
+        .select_from(own.join(tables.phases, same))
+        .order_by(c.workspace_id, c.execution_id, c.position)
+    )
+    for workspace_id, execution_id, state in connection.execute(statement):
+        phases[Key(workspace_id, execution_id)].append(rows.phase_of(state))
+    return executions_of(connection, active, working, phases)
+
+
+def _own(table: Table, keys: Sequence[Key]) -> Iterator[Sequence[ColumnElement[bool]]]:
+    """
+    Yield conditions that find some of *keys* each.
+
+    By workspace, since SQLite looks at every row of the table for pairs that are in a list.
+    """
+    ids: defaultdict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        ids[key.workspace_id].append(key.execution_id)
+    for workspace_id, names in ids.items():
+        for at in range(0, len(names), _AT_ONCE):
+            some = names[at : at + _AT_ONCE]
+            yield table.c.workspace_id == workspace_id, table.c.execution_id.in_(some)
+
+
+def executions_of(
+    connection: Connection,
     found: Sequence[RowMapping],
     working: Working,
     phases: Mapping[Key, Sequence[Phase]],
 ) -> list[Execution]:
     """Return the executions of rows, reading the workflows that memory lacks."""
-    refs = {
-        WorkflowRef(row["workspace_id"], row["workflow_id"], row["workflow_version"])
+    workflows = {ref: _workflow(connection, ref, working) for ref in {_ref(row) for row in found}}
+    return [
+        rows.execution_of(
+            row,
+            workflows[_ref(row)],
+            phases.get(Key(row["workspace_id"], row["execution_id"]), ()),
+        )
         for row in found
-    }
-    await _load_workflows(connection, tuple(refs), working)
-    executions = []
-    for row in found:
-        ref = WorkflowRef(row["workspace_id"], row["workflow_id"], row["workflow_version"])
-        workflow = working.workflow(ref)
-        assert workflow is not None, "a workflow outlives its executions"
-        own = phases.get(Key(row["workspace_id"], row["execution_id"]), ())
-        executions.append(rows.execution_of(row, workflow, own))
-    return executions
+    ]
 
 
-async def read_phases(
-    connection: AsyncConnection, keys: Sequence[Key]
+def _ref(row: RowMapping) -> WorkflowRef:
+    return WorkflowRef(row["workspace_id"], row["workflow_id"], row["workflow_version"])
+
+
+def _workflow(connection: Connection, ref: WorkflowRef, working: Working) -> Workflow:
+    known = working.workflow(ref)
+    if known is not None:
+        return known
+    workflow = read_workflow(connection, ref)
+    assert workflow is not None, "a workflow outlives its executions"
+    working.put_workflow(workflow)
+    return workflow
+
+
+def _read_phases(
+    connection: Connection, executions: Sequence[RowMapping]
 ) -> Mapping[Key, Sequence[Phase]]:
     """Return the phases of executions, in workflow order."""
-    table = tables.phases
-    own = tuple_(table.c.workspace_id, table.c.execution_id).in_(keys)
-    columns = (table.c.workspace_id, table.c.execution_id, table.c.state)
-    statement = (
-        select(*columns)
-        .where(own)
-        .order_by(table.c.workspace_id, table.c.execution_id, table.c.position)
-    )
+    c = tables.phases.c
     found: defaultdict[Key, list[Phase]] = defaultdict(list)
-    for workspace_id, execution_id, state in await connection.execute(statement):
-        found[Key(workspace_id, execution_id)].append(rows.phase_of(state))
+    keys = [Key(row["workspace_id"], row["execution_id"]) for row in executions]
+    for own in _own(tables.phases, keys):
+        statement = (
+            select(c.workspace_id, c.execution_id, c.state)
+            .where(*own)
+            .order_by(c.workspace_id, c.execution_id, c.position)
+        )
+        for workspace_id, execution_id, state in connection.execute(statement):
+            found[Key(workspace_id, execution_id)].append(rows.phase_of(state))
     return found
 
 
-async def _load_requests(
-    connection: AsyncConnection, names: Sequence[tuple[str, str]], loaded: Loaded
+def _load_requests(
+    connection: Connection, names: Sequence[tuple[str, str]], loaded: Loaded
 ) -> None:
-    table = tables.requests
-    for at in range(0, len(names), _AT_ONCE):
-        own = tuple_(table.c.workspace_id, table.c.request_id).in_(names[at : at + _AT_ONCE])
-        for row in (await connection.execute(select(table).where(own))).mappings():
-            loaded.requests[row["workspace_id"], row["request_id"]] = Answered(
+    c = tables.requests.c
+    ids: defaultdict[str, list[str]] = defaultdict(list)
+    for workspace_id, request_id in names:
+        ids[workspace_id].append(request_id)
+    for workspace_id, some in ids.items():
+        own = c.workspace_id == workspace_id, c.request_id.in_(some)
+        for row in connection.execute(select(tables.requests).where(*own)).mappings():
+            loaded.requests[workspace_id, row["request_id"]] = Answered(
                 row["method"], row["digest"], row["answer"], row["revision"]
             )
 
 
-async def _load_workflows(
-    connection: AsyncConnection, refs: Sequence[WorkflowRef], working: Working
+def _load_workflows(
+    connection: Connection, refs: Sequence[WorkflowRef], working: Working, loaded: Loaded
 ) -> None:
     for ref in refs:
         if working.workflow(ref) is None:
-            workflow = await read_workflow(connection, ref)
+            workflow = read_workflow(connection, ref)
             if workflow is not None:
+                loaded.workflows[ref] = workflow
+                # No commit comes between: it is the writer who loads.
                 working.put_workflow(workflow, is_latest=not ref.version)
 
 
-async def read_workflow(connection: AsyncConnection, ref: WorkflowRef) -> Workflow | None:
+def read_workflow(connection: Connection, ref: WorkflowRef) -> Workflow | None:
     """Return that version of a workflow."""
     table = tables.workflows
     statement: Select[Any] = select(table).where(
@@ -138,57 +186,48 @@ async def read_workflow(connection: AsyncConnection, ref: WorkflowRef) -> Workfl
         statement = statement.where(table.c.version == ref.version)
     else:
         statement = statement.order_by(table.c.version.desc()).limit(1)
-    row = (await connection.execute(statement)).mappings().one_or_none()
+    row = connection.execute(statement).mappings().one_or_none()
     return None if row is None else rows.workflow_of(row)
 
 
-async def _load_children(
-    connection: AsyncConnection, children: Sequence[Child], working: Working, loaded: Loaded
+def _load_children(
+    connection: Connection, children: Sequence[Child], working: Working, loaded: Loaded
 ) -> None:
     table = tables.executions
     for child in children:
-        if child in working.indexes.steps:
+        known = working.indexes.steps.get(child)
+        if known is not None:
+            loaded.children[child] = known
             continue
         statement = select(table.c.execution_id).where(
             table.c.workspace_id == child.parent.workspace_id,
             table.c.parent_execution_id == child.parent.execution_id,
             table.c.step_key == child.step_key,
         )
-        execution_id = (await connection.execute(statement)).scalar_one_or_none()
+        execution_id = connection.execute(statement).scalar_one_or_none()
         if execution_id is not None:
             loaded.children[child] = Key(child.parent.workspace_id, execution_id)
 
 
-async def _load_operations(
-    connection: AsyncConnection, attempts: Sequence[OperationsOf], loaded: Loaded
+def _load_operations(
+    connection: Connection, attempts: Sequence[OperationsOf], working: Working, loaded: Loaded
 ) -> None:
-    if not attempts:
-        return
-    table = tables.operations
-    own = [
-        and_(
-            table.c.workspace_id == attempt.slot.key.workspace_id,
-            table.c.execution_id == attempt.slot.key.execution_id,
-            table.c.position == attempt.slot.position,
-            table.c.epoch == attempt.epoch,
-            table.c.operation_id.in_(attempt.operation_ids),
+    c = tables.operations.c
+    columns = (c.operation_id, c.ordinal, c.body)
+    for attempt in attempts:
+        name = (attempt.slot, attempt.epoch)
+        if working.attempts.get(name) is not None:
+            continue
+        recorded = loaded.recorded.setdefault(name, {})
+        own = (
+            c.workspace_id == attempt.slot.key.workspace_id,
+            c.execution_id == attempt.slot.key.execution_id,
+            c.position == attempt.slot.position,
+            c.epoch == attempt.epoch,
         )
-        for attempt in attempts
-    ]
-    columns = (
-        table.c.workspace_id,
-        table.c.execution_id,
-        table.c.position,
-        table.c.epoch,
-        table.c.operation_id,
-        table.c.ordinal,
-        table.c.tool_name,
-        table.c.operation_type,
-    )
-    slots = {(*one.slot.key, one.slot.position, one.epoch): one for one in attempts}
-    for at in range(0, len(own), 50):
-        statement = select(*columns).where(or_(*own[at : at + 50]))
-        for row in await connection.execute(statement):
-            attempt = slots[row[0], row[1], row[2], row[3]]
-            recorded = loaded.recorded.setdefault((attempt.slot, attempt.epoch), {})
-            recorded[row[4]] = Recorded(row[5], bool(row[6]), row[7] == "model")
+        for at in range(0, len(attempt.operation_ids), _AT_ONCE):
+            some = c.operation_id.in_(attempt.operation_ids[at : at + _AT_ONCE])
+            for operation_id, ordinal, body in connection.execute(
+                select(*columns).where(*own, some)
+            ):
+                recorded[operation_id] = Recorded.of(ordinal, rows.told_of(body))

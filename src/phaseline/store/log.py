@@ -5,137 +5,230 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, or_, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    exists,
+    literal,
+    select,
+    text,
+)
 
-from phaseline.app.changes import ActivePage, Entry, TreePage
-from phaseline.app.queries import ExecutionFilter, ExecutionQuery, Order
-from phaseline.domain.execution import Content, Execution
+from phaseline.app.changes import ActivePage, Entry, Folded, TreePage
+from phaseline.app.queries import ExecutionFilter
+from phaseline.domain.execution import NO_CONTENT, Execution, ExecutionSpec
 from phaseline.domain.ids import Key
 from phaseline.domain.lifecycle import ExecutionStatus
-from phaseline.store import listing, rows, tables
-from phaseline.store.load import executions_of, read_executions
-from phaseline.store.reads import (
-    TableReads,
-    head,
-    read_all_operations,
-    read_content,
-    read_outputs,
-)
+from phaseline.store import pieces, rows, tables
+from phaseline.store.folding import fold, last_versions
+from phaseline.store.load import read_executions
+from phaseline.store.nesting import is_below
+from phaseline.store.reads import Readable, Snapshots
 from phaseline.store.tables import IS_ACTIVE
 from phaseline.store.working import Working
 
+_c = tables.changes.c
+_e = tables.executions.c
+
 
 class TableLog:
-    """`Log` of app/changes.py."""
+    """`History` of watch/ports.py: the change log, and what it tells the changes of."""
 
-    def __init__(self, reads: TableReads, working: Working) -> None:
-        self._reads, self._working = reads, working
+    def __init__(self, database: Readable, working: Working) -> None:
+        self._snapshots = Snapshots(database)
+        self._working = working
 
-    async def entries(
-        self, workspace_id: str, *, after: int, until: int, limit: int
-    ) -> Sequence[Entry]:
-        c = tables.changes.c
-        statement = (
-            select(*_columns(with_parts=False))
-            .where(c.workspace_id == workspace_id, c.revision > after, c.revision <= until)
-            .order_by(c.revision, c.execution_id)
-            .limit(limit + 1)
+    async def head(self) -> int:
+        return await self._snapshots.read(pieces.read_head)
+
+    async def trimmed(self) -> int:
+        return await self._snapshots.read(
+            lambda connection: connection.execute(select(tables.identity.c.trimmed)).scalar_one()
         )
-        async with self._reads.snapshot() as connection:
-            found = list((await connection.execute(statement)).mappings())
-            if len(found) > limit:
-                found = await _whole_commits(connection, found, statement)
-            return await self._entries_of(connection, found)
+
+    async def identity(self) -> tuple[str, bytes]:
+        table = tables.identity.c
+
+        def query(connection: Connection) -> tuple[str, bytes]:
+            row = connection.execute(select(table.epoch, table.secret)).one()
+            return row.epoch, row.secret
+
+        return await self._snapshots.read(query)
 
     async def entries_of(
         self, key: Key, *, descendants: bool, after: int, until: int, limit: int
     ) -> Sequence[Entry]:
-        c = tables.changes.c
-        own = c.execution_id == key.execution_id
-        if descendants:
-            own = or_(own, c.root_execution_id == key.execution_id)
-        statement = (
-            select(*_columns(with_parts=True))
-            .where(c.workspace_id == key.workspace_id, own, c.revision > after, c.revision <= until)
-            .order_by(c.revision, c.execution_id)
-            .limit(limit + 1)
-        )
-        async with self._reads.snapshot() as connection:
-            found = list((await connection.execute(statement)).mappings())
-            if len(found) > limit:
-                found = await _whole_commits(connection, found, statement)
-        return [_entry(row, None) for row in found]
+        def query(connection: Connection) -> Sequence[Entry]:
+            walks = [_changes(key.workspace_id, after, until).where(_c.execution_id == key[1])]
+            if descendants:
+                below = self._is_below(connection, key)
+                walks.append(_changes(key.workspace_id, after, until).where(*below))
+            return self._entries(connection, _whole_commits(connection, walks, limit))
 
-    async def trimmed(self) -> int:
-        async with self._reads.snapshot() as connection:
-            statement = select(tables.identity.c.trimmed)
-            revision: int = (await connection.execute(statement)).scalar_one()
-            return revision
+        return await self._snapshots.read(query)
+
+    async def folded(
+        self,
+        workspace_id: str,
+        matching: ExecutionFilter,
+        *,
+        after: int,
+        until: int,
+        past: tuple[int, str],
+        limit: int,
+    ) -> Sequence[Folded]:
+        del matching  # what it refuses may be left out, and would cost a look at every spec
+        last = last_versions(workspace_id, after=after, until=until, past=past, limit=limit)
+
+        def query(connection: Connection) -> Sequence[Folded]:
+            entries = self._entries(connection, connection.execute(last).mappings().all())
+            return fold(connection, workspace_id, entries, after=after, until=until)
+
+        return await self._snapshots.read(query)
 
     async def active_page(
         self, workspace_id: str, matching: ExecutionFilter, *, after_id: str, limit: int
     ) -> ActivePage:
-        query = ExecutionQuery(workspace_id, matching, Order.CREATED_AT_ASC, limit)
-        e = tables.executions.c
-        statement = (
-            listing.matching(query)
-            .where(text(IS_ACTIVE), e.execution_id > after_id)
-            .order_by(e.execution_id)
-            .limit(limit + 1)
-        )
-        async with self._reads.snapshot() as connection:
-            revision = await head(connection)
-            found = (await connection.execute(statement)).mappings().all()
-            page = await executions_of(connection, found[:limit], self._working, {})
-        return ActivePage(page, len(found) > limit, revision)
+        found: list[Execution] = []
+        for execution in self._working.active_past(workspace_id, after_id):
+            if matching.matches_status(execution.status) and matching.matches_spec(execution):
+                if len(found) == limit:
+                    return ActivePage(found, True, self._working.head)
+                found.append(execution)
+        return ActivePage(found, False, self._working.head)
 
-    async def tree_page(
-        self, key: Key, *, after_id: str, limit: int, full: bool
-    ) -> tuple[Sequence[TreePage], bool]:
-        async with self._reads.snapshot() as connection:
-            revision = await head(connection)
-            keys = await _tree_keys(connection, key, after_id, limit + 1)
-            found = await read_executions(connection, keys[:limit], self._working)
-            found.sort(key=lambda execution: execution.key)
-            pages = [
-                await self._tree_page(connection, execution, revision, full=full)
+    async def execution_page(
+        self, key: Key, *, after: int, limit: int, full: bool
+    ) -> TreePage | None:
+        def query(connection: Connection) -> TreePage | None:
+            found = read_executions(connection, [key], self._working)
+            head = pieces.read_head(connection)
+            for execution in found:
+                return _page(connection, execution, head, after=after, limit=limit, full=full)
+            return None
+
+        return await self._snapshots.read(query)
+
+    async def pages_below(
+        self, key: Key, *, after_id: str, limit: int, operations: int, full: bool
+    ) -> Sequence[TreePage]:
+        def query(connection: Connection) -> Sequence[TreePage]:
+            spec = self._spec(connection, key)
+            if spec is None:
+                return ()
+            statement = (
+                select(_e.execution_id)
+                .where(*is_below(spec), _e.execution_id > after_id)
+                .order_by(_e.execution_id)
+                .limit(limit)
+            )
+            ids = connection.execute(statement).scalars()
+            keys = [Key(key.workspace_id, execution_id) for execution_id in ids]
+            found = sorted(
+                read_executions(connection, keys, self._working), key=lambda one: one.key
+            )
+            head = pieces.read_head(connection)
+            return [
+                _page(connection, execution, head, after=-1, limit=operations, full=full)
                 for execution in found
             ]
-        return pages, len(keys) > limit
 
-    async def identity(self) -> tuple[str, bytes]:
-        table = tables.identity
-        async with self._reads.snapshot() as connection:
-            row = (await connection.execute(select(table.c.epoch, table.c.secret))).one()
-            return row.epoch, row.secret
+        return await self._snapshots.read(query)
 
-    async def _tree_page(
-        self, connection: AsyncConnection, execution: Execution, revision: int, *, full: bool
-    ) -> TreePage:
-        key = execution.key
-        return TreePage(
-            execution=execution,
-            content=await read_content(connection, key) if full else Content(),
-            outputs=dict(await read_outputs(connection, key)) if full else {},
-            operations=await read_all_operations(connection, key, full=full),
-            revision=revision,
+    async def settled(self, key: Key) -> tuple[bool, int]:
+        def query(connection: Connection) -> tuple[bool, int]:
+            head = pieces.read_head(connection)
+            spec = self._spec(connection, key)
+            if spec is None:
+                return True, head
+            own = (_e.workspace_id == key.workspace_id, _e.execution_id == key.execution_id)
+            return not any(
+                connection.execute(
+                    select(exists(select(_e.status).where(*conditions, text(IS_ACTIVE))))
+                ).scalar_one()
+                for conditions in (own, is_below(spec))
+            ), head
+
+        return await self._snapshots.read(query)
+
+    def _spec(self, connection: Connection, key: Key) -> ExecutionSpec | None:
+        known = self._working.get(key)
+        if known is not None:
+            return known.spec
+        found = read_executions(connection, [key], self._working, phases=False)
+        return found[0].spec if found else None
+
+    def _is_below(self, connection: Connection, key: Key) -> list[ColumnElement[bool]]:
+        """Return the conditions that find the changes of all that is below an execution."""
+        spec = self._spec(connection, key)
+        if spec is None or not spec.parent_execution_id:
+            # Of a root that is deleted the log still knows what was below it.
+            return [_c.root_execution_id == key.execution_id]
+        below = exists(
+            select(literal(1)).where(
+                _e.workspace_id == _c.workspace_id,
+                _e.execution_id == _c.execution_id,
+                *is_below(spec),
+            )
         )
+        return [_c.root_execution_id == spec.root_execution_id, below]
 
-    async def _entries_of(
-        self, connection: AsyncConnection, found: Sequence[RowMapping]
-    ) -> list[Entry]:
+    def _entries(self, connection: Connection, found: Sequence[RowMapping]) -> list[Entry]:
         """Return the entries of rows, each with its execution for what never changes of it."""
         keys = {Key(row["workspace_id"], row["execution_id"]) for row in found}
         known = {key: self._working.get(key) for key in keys}
         missing = [key for key, execution in known.items() if execution is None]
-        for execution in await read_executions(connection, missing, self._working, phases=False):
+        for execution in read_executions(connection, missing, self._working, phases=False):
             known[execution.key] = execution
         return [_entry(row, known[Key(row["workspace_id"], row["execution_id"])]) for row in found]
 
 
-def _columns(*, with_parts: bool) -> list[Any]:
-    return [column for column in tables.changes.c if with_parts or column.key != "parts"]
+def _changes(workspace_id: str, after: int, until: int) -> Select[Any]:
+    return select(tables.changes).where(
+        _c.workspace_id == workspace_id, _c.revision > after, _c.revision <= until
+    )
+
+
+def _whole_commits(
+    connection: Connection, walks: Sequence[Select[Any]], limit: int
+) -> Sequence[RowMapping]:
+    """Return the first *limit* rows without the commit that was cut, or that one if it is alone."""
+    found = _merged(connection, [walk.limit(limit + 1) for walk in walks])[: limit + 1]
+    if len(found) <= limit:
+        return found
+    last = found[-1]["revision"]
+    complete = [row for row in found if row["revision"] < last]
+    return complete or _merged(connection, [walk.where(_c.revision == last) for walk in walks])
+
+
+def _merged(connection: Connection, walks: Sequence[Select[Any]]) -> list[RowMapping]:
+    # One walk along an index for each, where one for all would have to sort all that match.
+    found: list[RowMapping] = []
+    for walk in walks:
+        ordered = walk.order_by(_c.revision, _c.execution_id)
+        found.extend(connection.execute(ordered).mappings())
+    return sorted(found, key=lambda row: (row["revision"], row["execution_id"]))
+
+
+def _page(
+    connection: Connection,
+    execution: Execution,
+    head: int,
+    *,
+    after: int,
+    limit: int,
+    full: bool,
+) -> TreePage:
+    key = execution.key
+    return TreePage(
+        execution=execution,
+        content=pieces.read_content(connection, key) if full else NO_CONTENT,
+        outputs=pieces.read_outputs(connection, execution) if full else {},
+        operations=pieces.read_operations(connection, key, limit, after=after, full=full),
+        revision=head,
+    )
 
 
 def _entry(row: RowMapping, execution: Execution | None) -> Entry:
@@ -150,30 +243,3 @@ def _entry(row: RowMapping, execution: Execution | None) -> Entry:
         parts=rows.parts_of(row["execution"], row.get("parts")),
         execution=execution,
     )
-
-
-async def _whole_commits(
-    connection: AsyncConnection, found: list[RowMapping], statement: Select[Any]
-) -> list[RowMapping]:
-    """Return *found* without the commit that was cut off, or that commit whole if it is alone."""
-    last = found[-1]["revision"]
-    complete = [row for row in found if row["revision"] < last]
-    if complete:
-        return complete
-    whole = statement.where(tables.changes.c.revision <= last).limit(None)
-    return list((await connection.execute(whole)).mappings())
-
-
-async def _tree_keys(connection: AsyncConnection, key: Key, after_id: str, limit: int) -> list[Key]:
-    e = tables.executions.c
-    statement = (
-        select(e.workspace_id, e.execution_id)
-        .where(
-            e.workspace_id == key.workspace_id,
-            or_(e.execution_id == key.execution_id, e.root_execution_id == key.execution_id),
-            e.execution_id > after_id,
-        )
-        .order_by(e.execution_id)
-        .limit(limit)
-    )
-    return [Key(*row) for row in await connection.execute(statement)]

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, inspect, select, text
 
+from phaseline.store.failures import SchemaUnknown
 from phaseline.store.tables import identity
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+#: The version that this program works with, that of the last migration.
+NEWEST = "0001"
 
 _SECRET_SIZE = 32
 
 
 def upgrade(engine: Engine) -> None:
-    """Apply every migration that *engine*'s database lacks, and give a new one its identity."""
+    """
+    Apply every migration that *engine*'s database lacks, and give a new one its identity.
+
+    Raises `SchemaUnknown` if a newer version of this program was there before.
+    """
     with engine.begin() as connection:
-        command.upgrade(_config(connection), "head")
+        has = _version(connection)
+        if has != NEWEST:
+            _migrate(connection, has)
         if connection.execute(select(identity.c.only)).first() is None:
             connection.execute(insert(identity), _new_identity())
 
@@ -28,11 +38,38 @@ def upgrade(engine: Engine) -> None:
 def version(engine: Engine) -> tuple[str | None, str | None]:
     """Return the version that the database has, and the one that the program works with."""
     with engine.connect() as connection:
-        has = MigrationContext.configure(connection).get_current_revision()
-        return has, ScriptDirectory.from_config(_config(connection)).get_current_head()
+        return _version(connection), NEWEST
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version"))
+    has: str | None = found.scalar_one_or_none()
+    return has
+
+
+def _migrate(connection: Connection, has: str | None) -> None:
+    # Slow to import, and of no use at most starts.
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = _config(connection)
+    if has is not None:
+        try:
+            ScriptDirectory.from_config(config).get_revision(has)
+        except CommandError as error:
+            raise SchemaUnknown(
+                f"the database has schema {has}, and this program knows {NEWEST} at most: "
+                "use the version of phaseline that wrote it, or a newer one"
+            ) from error
+    command.upgrade(config, "head")
 
 
 def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -45,5 +82,6 @@ def _new_identity() -> dict[str, object]:
         "epoch": str(uuid4()),
         "secret": secrets.token_bytes(_SECRET_SIZE),
         "head": 0,
+        "commits": 0,
         "trimmed": 0,
     }

@@ -3,48 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select
 from sqlalchemy.engine import make_url
 
 from phaseline.app.changes import Announcer
 from phaseline.app.ports import Clock, Encoder, Needs
-from phaseline.domain.execution import Execution
 from phaseline.domain.ids import Key
 from phaseline.store import migrate, tables
 from phaseline.store.batch import Loaded
-from phaseline.store.commit import Work
+from phaseline.store.commit import Place, Work
 from phaseline.store.faults import Points
-from phaseline.store.load import load, read_executions
+from phaseline.store.load import load, read_active
 from phaseline.store.log import TableLog
 from phaseline.store.reads import TableReads
 from phaseline.store.sqlite import SqliteDatabase
-from phaseline.store.statements import Statements
-from phaseline.store.tables import IS_ACTIVE
+from phaseline.store.stale import TableStale, Tidying
 from phaseline.store.working import Working
 from phaseline.store.writer import GroupWriter
+
+T = TypeVar("T")
 
 
 class SqliteBackend:
     """`Backend` of the writer, over one SQLite file and the memory of the process that owns it."""
 
-    def __init__(self, database: SqliteDatabase, reads: TableReads) -> None:
-        self._database, self._reads = database, reads
-
-    @property
-    def statements(self) -> Statements:
-        return self._database.statements
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
 
     async def load(self, needs: Needs, working: Working, loaded: Loaded) -> None:
         if not _is_known(needs, working):
-            async with self._reads.snapshot() as connection:
-                await load(connection, needs, working, loaded)
+            await self._database.read(lambda connection: load(connection, needs, working, loaded))
 
     async def apply(self, work: Work) -> None:
         await self._database.apply(work)
+
+    async def place(self) -> Place:
+        # On the connection that writes: it may have been made anew.
+        return await self._database.write(_place)
+
+    async def write(self, job: Callable[[Connection], T]) -> T:
+        return await self._database.write(job)
 
 
 class MemoryAlarm:
@@ -53,6 +57,7 @@ class MemoryAlarm:
     def __init__(self, working: Working, clock: Clock) -> None:
         self._working, self._clock = working, clock
         self._moved = asyncio.Event()
+        working.listeners.append(self._moved.set)
 
     async def next_due(self) -> float | None:
         due = self._working.indexes.next_due()
@@ -69,10 +74,6 @@ class MemoryAlarm:
             if due is not None and (before is None or due < before):
                 return
 
-    def rung(self) -> None:
-        """Look again: a commit may have set an earlier time."""
-        self._moved.set()
-
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -82,23 +83,34 @@ class Store:
     working: Working
     reads: TableReads
     log: TableLog
-    #: Which database this is, and what its tokens are signed with.
-    epoch: str
+    stale: TableStale
+    place: Place
+    #: What its tokens are signed with.
     secret: bytes
-    head: int
     trimmed: int
+
+    @property
+    def epoch(self) -> str:
+        """Which database this is."""
+        return self.place.epoch
+
+    @property
+    def head(self) -> int:
+        """The newest revision when it was opened."""
+        return self.place.head
 
     def writer(
         self, announcer: Announcer, encoder: Encoder, clock: Clock, points: Points
     ) -> GroupWriter:
-        """Return the writer; its `run` must be made a task."""
+        """Return the writer, of which there may be one; its `run` must be made a task."""
         return GroupWriter(
-            SqliteBackend(self.database, self.reads),
+            SqliteBackend(self.database),
             self.working,
             announcer,
             encoder,
             clock,
-            head=self.head,
+            place=self.place,
+            tidy=Tidying(self.working, encoder),
             points=points,
         )
 
@@ -111,30 +123,16 @@ async def open_store(url: str) -> Store:
     """
     Open the database of *url*, bring its schema up to date, and load what is active.
 
-    Raises `DatabaseInUse` if another process has it open.
+    Raises `DatabaseInUse` if another process has it open, `SchemaUnknown` if a newer program wrote
+    it, and `StoreFailed` if it cannot be opened.
     """
     database = SqliteDatabase(sqlite_path(url))
-    await asyncio.to_thread(_make_ready, database)
-    working = Working()
-    reads = TableReads(database.reading, working)
-    table = tables.identity
-    async with reads.snapshot() as connection:
-        row = (
-            await connection.execute(
-                select(table.c.epoch, table.c.secret, table.c.head, table.c.trimmed)
-            )
-        ).one()
-    await _load_active(reads, working)
-    return Store(
-        database,
-        working,
-        reads,
-        TableLog(reads, working),
-        epoch=row.epoch,
-        secret=row.secret,
-        head=row.head,
-        trimmed=row.trimmed,
-    )
+    try:
+        await asyncio.to_thread(_make_ready, database)
+        return await database.read(lambda connection: _opened(database, connection))
+    except BaseException:
+        await database.close()
+        raise
 
 
 def sqlite_path(url: str) -> Path:
@@ -150,34 +148,42 @@ def sqlite_path(url: str) -> Path:
 def _make_ready(database: SqliteDatabase) -> None:
     database.path.parent.mkdir(parents=True, exist_ok=True)
     database.lock.acquire()
-    try:
-        migrate.upgrade(database.writing)
-    except BaseException:
-        database.lock.release()
-        raise
+    database.make()
+    migrate.upgrade(database.writing)
 
 
-async def _load_active(reads: TableReads, working: Working) -> None:
-    e = tables.executions.c
-    statement = select(e.workspace_id, e.execution_id).where(text(IS_ACTIVE))
-    async with reads.snapshot() as connection:
-        keys = [Key(*row) for row in await connection.execute(statement)]
-        for execution in await read_executions(connection, keys, working):
-            _adopt(working, execution)
+def _opened(database: SqliteDatabase, connection: Connection) -> Store:
+    working = Working()
+    row = connection.execute(select(tables.identity)).one()
+    for execution in read_active(connection, working):
+        working.adopt(execution)
+    working.head = row.head
+    return Store(
+        database,
+        working,
+        TableReads(database, working),
+        TableLog(database, working),
+        TableStale(database),
+        Place(row.epoch, row.head, row.commits),
+        secret=row.secret,
+        trimmed=row.trimmed,
+    )
 
 
-def _adopt(working: Working, execution: Execution) -> None:
-    working.put(execution)
-    working.indexes.replace(None, execution)
+def _place(connection: Connection) -> Place:
+    c = tables.identity.c
+    return Place(*connection.execute(select(c.epoch, c.head, c.commits)).one())
 
 
 def _is_known(needs: Needs, working: Working) -> bool:
     """Whether memory holds all that *needs* names."""
-    if needs.requests or needs.children or needs.operations:
+    if needs.requests or needs.children:
+        return False
+    if any(working.attempts.get((one.slot, one.epoch)) is None for one in needs.operations):
         return False
     if any(working.workflow(ref) is None for ref in needs.workflows):
         return False
-    for key in needs.executions:
+    for key in (*needs.executions, *needs.trees, *needs.purges):
         execution = working.get(key)
         if execution is None:
             return False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from typing import Any
 
 from phaseline.app.ports import Slot
 from phaseline.domain.execution import Execution
 from phaseline.domain.report import LeaseRequest
 from phaseline.domain.work import can_lease
+from phaseline.store.ordered import Ordered
 
 _Queue = tuple[str, str]  # workspace_id, queue_name
 _Lane = tuple[str, str, str]  # handler, deployment_id, workflow_id
@@ -18,91 +20,115 @@ class ReadyPhases:
     """
     The phases that can be leased, by queue.
 
-    Higher priority goes first. Among equals the workflows take turns, and within a workflow the
-    one that has waited longest goes first.
+    Higher priority goes first. Among equals the workflows take turns, and of a workflow the oldest
+    execution goes first.
     """
 
     def __init__(self) -> None:
-        self._queues: dict[_Queue, dict[_Lane, list[tuple[int, int, Slot]]]] = {}
-        # The entry that counts for each phase; a heap may hold stale ones, dropped when met.
-        self._numbers: dict[Slot, int] = {}
+        self._queues: dict[_Queue, dict[_Lane, Ordered[Slot]]] = {}
         self._turns: dict[tuple[_Queue, str], int] = {}
-        self._counter = 0
+        self._turn = 0
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return sum(len(lane) for lanes in self._queues.values() for lane in lanes.values())
 
     def replace(self, before: Execution | None, after: Execution) -> None:
         """Take note that *after* has taken the place of *before*."""
         for position, phase in enumerate(after.phases):
-            same = before is not None and before.phases[position] is phase
-            if same and before is not None and before.status is after.status:
+            if (
+                before is not None
+                and before.phases[position] is phase
+                and before.status is after.status
+            ):
                 continue
-            slot = Slot(after.key, position)
-            if not can_lease(after, position):
-                self._numbers.pop(slot, None)
-            elif slot not in self._numbers:
-                self._add(slot, after)
+            if can_lease(after, position):
+                self._put(after, position)
+            elif before is not None:
+                self._discard(before, position)
+
+    def remove(self, execution: Execution) -> None:
+        """Forget *execution*."""
+        for position in range(len(execution.phases)):
+            self._discard(execution, position)
+
+    def offers(self, workspace_id: str, request: LeaseRequest) -> bool:
+        """Whether there is any phase that the worker may lease."""
+        return any(True for _ in self._lanes_for(workspace_id, request))
 
     def take(self, workspace_id: str, request: LeaseRequest) -> Iterator[Slot]:
         """
         Yield phases that the worker may lease, in the order in which it should get them.
 
-        What is yielded stays in line until `replace` tells that it was leased.
+        What is yielded stays in line until `replace` tells that it was leased, and nothing may be
+        replaced meanwhile.
         """
-        yielded: list[tuple[list[tuple[int, int, Slot]], tuple[int, int, Slot]]] = []
-        try:
-            while (choice := self._choose(workspace_id, request)) is not None:
-                queue, lane, heap = choice
-                entry = heapq.heappop(heap)
-                yielded.append((heap, entry))
-                self._counter += 1
-                self._turns[queue, lane[2]] = self._counter
-                yield entry[2]
-        finally:
-            for heap, entry in yielded:
-                heapq.heappush(heap, entry)
+        rivals: list[tuple[Any, int, tuple[_Queue, str], Iterator[tuple[Any, Slot]], Slot]] = []
+        for number, (queue, name, lane) in enumerate(self._lanes_for(workspace_id, request)):
+            walk = lane.ranked()
+            rank, slot = next(walk)
+            turn = (queue, name[2])
+            rivals.append((self._rank(rank, turn), number, turn, walk, slot))
+        heapq.heapify(rivals)
+        while rivals:
+            ((priority, _, *age), number, turn, walk, slot) = rivals[0]
+            rank = self._rank((priority, *age), turn)
+            if rank != rivals[0][0]:
+                # Another lane of the workflow has had its turn since.
+                heapq.heapreplace(rivals, (rank, number, turn, walk, slot))
+                continue
+            self._turn += 1
+            self._turns[turn] = self._turn
+            yield slot
+            following = next(walk, None)
+            if following is None:
+                heapq.heappop(rivals)
+            else:
+                rank = self._rank(following[0], turn)
+                heapq.heapreplace(rivals, (rank, number, turn, walk, following[1]))
 
-    def _add(self, slot: Slot, execution: Execution) -> None:
-        queue = (slot.key.workspace_id, execution.spec.queue_name)
-        spec = execution.spec_of(slot.position)
-        lane = (spec.handler, execution.spec.deployment_id, execution.workflow.workflow_id)
-        self._counter += 1
-        self._numbers[slot] = self._counter
-        heap = self._queues.setdefault(queue, {}).setdefault(lane, [])
-        heapq.heappush(heap, (-execution.spec.priority, self._counter, slot))
+    def _rank(self, rank: Any, turn: tuple[_Queue, str]) -> Any:
+        priority, *age = rank
+        return (priority, self._turns.get(turn, 0), *age)
 
-    def _choose(
+    def _put(self, execution: Execution, position: int) -> None:
+        queue, name = _place(execution, position)
+        lane = self._queues.setdefault(queue, {}).get(name)
+        if lane is None:
+            lane = self._queues[queue][name] = Ordered()
+        spec = execution.spec
+        lane.put(
+            Slot(spec.key, position),
+            (-spec.priority, spec.created_at, spec.execution_id, position),
+        )
+
+    def _discard(self, execution: Execution, position: int) -> None:
+        queue, name = _place(execution, position)
+        lane = self._queues.get(queue, {}).get(name)
+        if lane is None:
+            return
+        lane.discard(Slot(execution.spec.key, position))
+        if not lane:
+            del self._queues[queue][name]
+            if not self._queues[queue]:
+                del self._queues[queue]
+
+    def _lanes_for(
         self, workspace_id: str, request: LeaseRequest
-    ) -> tuple[_Queue, _Lane, list[tuple[int, int, Slot]]] | None:
-        """Return the lane whose first phase is next for the worker."""
-        best: tuple[int, int, int] | None = None
-        choice = None
-        for name in request.queue_names:
-            queue = (workspace_id, name)
-            lanes = self._queues.get(queue)
-            for lane in list(lanes or ()):
-                assert lanes is not None
-                if not _fits(lane, request):
-                    continue
-                heap = self._pruned(lanes, lane)
-                if not heap:
-                    continue
-                rank = (heap[0][0], self._turns.get((queue, lane[2]), 0), heap[0][1])
-                if best is None or rank < best:
-                    best, choice = rank, (queue, lane, heap)
-        return choice
+    ) -> Iterator[tuple[_Queue, _Lane, Ordered[Slot]]]:
+        for queue_name in dict.fromkeys(request.queue_names):
+            queue = (workspace_id, queue_name)
+            for name, lane in self._queues.get(queue, {}).items():
+                if _fits(name, request):
+                    yield queue, name, lane
 
-    def _pruned(
-        self, lanes: dict[_Lane, list[tuple[int, int, Slot]]], lane: _Lane
-    ) -> list[tuple[int, int, Slot]]:
-        """Return the heap of *lane* with a live first entry, or empty and forgotten."""
-        heap = lanes[lane]
-        while heap and self._numbers.get(heap[0][2]) != heap[0][1]:
-            heapq.heappop(heap)
-        if not heap:
-            del lanes[lane]
-        return heap
+
+def _place(execution: Execution, position: int) -> tuple[_Queue, _Lane]:
+    spec, workflow = execution.spec, execution.workflow
+    handler = execution.spec_of(position).handler
+    return (
+        (spec.workspace_id, spec.queue_name),
+        (handler, spec.deployment_id, workflow.workflow_id),
+    )
 
 
 def _fits(lane: _Lane, request: LeaseRequest) -> bool:

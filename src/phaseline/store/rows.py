@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import RowMapping
 
-from phaseline.app.changes import Part
+from phaseline.app.changes import Entry, Part
 from phaseline.app.ports import Remembered, Slot
-from phaseline.domain.advance import due_at
 from phaseline.domain.execution import (
     Artifact,
     Content,
@@ -47,7 +46,6 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
     waits_until: datetime | None = None
     admitted: bool = True
-    is_purged: bool = False
     tree_size: int = 1
     below: Usage = NO_USAGE
     current_phase: str = ""
@@ -86,23 +84,18 @@ def moment(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
-def execution_key(execution: Execution) -> Row:
-    """Return what names the row of *execution*."""
-    return tuple(execution.key)
-
-
 def execution_changes(execution: Execution) -> Row:
     """Return what can change of an execution's row, in the order of the columns."""
-    due = due_at(execution)
     return (
         execution.status.value,
         execution.revision,
         micros(execution.updated_at),
         _maybe(execution.started_at),
         _maybe(execution.completed_at),
-        _maybe(due),
+        _maybe(execution.due_at),
         execution.usage.total_tokens,
         execution.usage.cost_nanos,
+        execution.is_purged,
         _encode(State(*_state_of(execution))).decode(),
     )
 
@@ -149,6 +142,7 @@ def execution_of(row: RowMapping, workflow: Workflow, phases: Sequence[Phase] = 
         revision=row["revision"],
         started_at=_moment(row["started_at"]),
         completed_at=_moment(row["completed_at"]),
+        is_purged=bool(row["is_purged"]),
         **{name: getattr(state, name) for name in State.__struct_fields__},
     )
 
@@ -246,9 +240,14 @@ def operation_row(operation: Operation) -> Row:
     )
 
 
+def told_of(body: str) -> OperationReport:
+    """Return what was reported of an operation, without input and output."""
+    return _operation_decoder.decode(body)
+
+
 def operation_of(row: RowMapping) -> Operation:
     """Return the operation of a row; with input and output if they were selected."""
-    told = _operation_decoder.decode(row["body"])
+    told = told_of(row["body"])
     given, returned = row.get("input"), row.get("output")
     if given is not None or returned is not None:
         told = msgspec.structs.replace(
@@ -313,14 +312,42 @@ def request_row(remembered: Remembered, answer: bytes, revision: int, now: datet
     )
 
 
+def label_rows(spec: ExecutionSpec) -> list[Row]:
+    """Return the rows by which its labels find an execution."""
+    created = micros(spec.created_at)
+    return [
+        (spec.workspace_id, name, value, created, spec.execution_id)
+        for name, value in spec.labels.items()
+    ]
+
+
+def repo_rows(spec: ExecutionSpec) -> list[Row]:
+    """Return the rows by which its repositories find an execution."""
+    created = micros(spec.created_at)
+    return [
+        (spec.workspace_id, repo, created, spec.execution_id) for repo in dict.fromkeys(spec.repos)
+    ]
+
+
+def change_row(entry: Entry, execution: bytes, parts: Sequence[Part]) -> Row:
+    """Return the row of what a commit did to one execution, its own part packed already."""
+    before, root = entry.status_before, entry.root_execution_id
+    return (
+        entry.key.workspace_id,
+        entry.revision,
+        entry.key.execution_id,
+        None if root == entry.key.execution_id else root,
+        micros(entry.changed_at),
+        None if before is None else before.value,
+        entry.status_after.value,
+        execution,
+        _pack(parts) if parts else None,
+    )
+
+
 def pack_part(part: Part) -> bytes:
     """Return one part of a change as the log keeps it."""
     return _pack(part)
-
-
-def pack_parts(parts: Sequence[Part]) -> bytes | None:
-    """Return further parts of a change as the log keeps them."""
-    return _pack(parts) if parts else None
 
 
 def parts_of(execution: bytes, parts: bytes | None) -> tuple[Part, ...]:

@@ -1,53 +1,71 @@
 """
-The statements of the writer, each for many rows.
+The statements of the writer: what each kind of row does to a table.
 
-They are built from the tables once and run by the driver with plain tuples, in the order in which
-`rows` makes them: binding through SQLAlchemy would cost more than the database itself.
+A row is a plain tuple, made in `rows`: first the columns of its statement, then the keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
-from sqlalchemy import Column, Dialect, Table, bindparam, insert, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table
 
 from phaseline.store import tables
 
 
-@dataclass(frozen=True, slots=True)
+class Action(Enum):
+    """What is done with a row."""
+
+    INSERT = "insert"
+    #: Insert, or replace the row with the same key.
+    PUT = "put"
+    #: Insert, or add to the last column of the row with the same key.
+    ADD = "add"
+    #: Take off the one column of the row with the key, which must be there.
+    SUBTRACT = "subtract"
+    #: Change the columns of the row with the keys, which must be there.
+    UPDATE = "update"
+    #: Remove all rows with the keys.
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Statement:
-    """One statement and the columns that a row of it gives, in order."""
+    """What one kind of row does to a table."""
 
-    sql: str
-    #: Every row must change exactly one; fewer means that somebody else wrote.
-    changes_each: bool = False
+    action: Action
+    table: Table
+    columns: tuple[str, ...]
+    keys: tuple[str, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Statements:
-    """All that a commit may run, in the order in which it runs."""
-
-    add_workflow: Statement
-    add_execution: Statement
-    change_execution: Statement
-    add_phase: Statement
-    change_phase: Statement
-    add_content: Statement
-    put_payload: Statement
-    put_operation: Statement
-    add_artifact: Statement
-    add_label: Statement
-    add_repo: Statement
-    count_more: Statement
-    count_less: Statement
-    add_change: Statement
-    add_request: Statement
-    move_head: Statement
+    @property
+    def changes_each(self) -> bool:
+        """Whether every row must change exactly one; fewer means that somebody else wrote."""
+        return self.action in (Action.SUBTRACT, Action.UPDATE)
 
 
-_EXECUTION_CHANGES = (
+def _insert(table: Table, action: Action = Action.INSERT) -> Statement:
+    return Statement(action, table, tuple(table.columns.keys()), tuple(table.primary_key.c.keys()))
+
+
+def _update(table: Table, *columns: str, keys: tuple[str, ...] = ()) -> Statement:
+    keys = keys or tuple(table.primary_key.c.keys())
+    return Statement(Action.UPDATE, table, columns, keys)
+
+
+def _delete(table: Table, *keys: str) -> Statement:
+    return Statement(Action.DELETE, table, (), keys)
+
+
+_OWN = ("workspace_id", "execution_id")
+
+#: First of all: only the database that this process knows has that row, and only as it left it.
+MOVE_HEAD = _update(tables.identity, "head", "commits", keys=("only", "epoch", "commits"))
+ADD_WORKFLOW = _insert(tables.workflows)
+ADD_EXECUTION = _insert(tables.executions)
+CHANGE_EXECUTION = _update(
+    tables.executions,
     "status",
     "revision",
     "updated_at",
@@ -56,9 +74,12 @@ _EXECUTION_CHANGES = (
     "due_at",
     "total_tokens",
     "cost_nanos",
+    "is_purged",
     "state",
 )
-_PHASE_CHANGES = (
+ADD_PHASE = _insert(tables.phases)
+CHANGE_PHASE = _update(
+    tables.phases,
     "status",
     "revision",
     "attempt",
@@ -70,78 +91,56 @@ _PHASE_CHANGES = (
     "cost_nanos",
     "state",
 )
+ADD_CONTENT = _insert(tables.contents)
+PUT_PAYLOAD = _insert(tables.payloads, Action.PUT)
+PUT_OPERATION = _insert(tables.operations, Action.PUT)
+ADD_ARTIFACT = _insert(tables.artifacts)
+ADD_LABEL = _insert(tables.execution_labels)
+ADD_REPO = _insert(tables.execution_repos)
+ADD_CHANGE = _insert(tables.changes)
+ADD_REQUEST = _insert(tables.requests)
+ADD_ERASURE = _insert(tables.erasures)
+REMOVE_CONTENT = _delete(tables.contents, *_OWN)
+REMOVE_PAYLOADS = _delete(tables.payloads, *_OWN)
+REMOVE_ARTIFACTS = _delete(tables.artifacts, *_OWN)
+REMOVE_PHASES = _delete(tables.phases, *_OWN)
+REMOVE_EXECUTION = _delete(tables.executions, *_OWN)
+REMOVE_LABEL = _delete(tables.execution_labels, *tables.execution_labels.primary_key.c.keys())
+REMOVE_REPO = _delete(tables.execution_repos, *tables.execution_repos.primary_key.c.keys())
+REMOVE_REQUEST = _delete(tables.requests, *tables.requests.primary_key.c.keys())
+COUNT_MORE = _insert(tables.execution_counts, Action.ADD)
+COUNT_LESS = Statement(
+    Action.SUBTRACT,
+    tables.execution_counts,
+    ("total",),
+    tuple(tables.execution_counts.primary_key.c.keys()),
+)
 
-
-def statements_for(dialect: Dialect) -> Statements:
-    """Return the statements in the words of *dialect*."""
-    compiler = _Compiler(dialect)
-    executions, phases = tables.executions, tables.phases
-    return Statements(
-        add_workflow=compiler.insert(tables.workflows),
-        add_execution=compiler.insert(executions),
-        change_execution=compiler.update(
-            executions, _EXECUTION_CHANGES, ("workspace_id", "execution_id")
-        ),
-        add_phase=compiler.insert(phases),
-        change_phase=compiler.update(
-            phases, _PHASE_CHANGES, ("workspace_id", "execution_id", "position")
-        ),
-        add_content=compiler.insert(tables.contents),
-        put_payload=compiler.put(tables.payloads),
-        put_operation=compiler.put(tables.operations),
-        add_artifact=compiler.insert(tables.artifacts),
-        add_label=compiler.insert(tables.execution_labels),
-        add_repo=compiler.insert(tables.execution_repos),
-        count_more=compiler.add_to(tables.execution_counts, "total"),
-        count_less=compiler.subtract(tables.execution_counts, "total"),
-        add_change=compiler.insert(tables.changes),
-        add_request=compiler.insert(tables.requests),
-        move_head=compiler.update(tables.identity, ("head",), ("only",)),
-    )
-
-
-class _Compiler:
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
-        self._upsert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-
-    def insert(self, table: Table) -> Statement:
-        """Return an insert whose rows give all columns in the table's order."""
-        return Statement(self._sql(insert(table).values(_parameters(table.columns.keys()))))
-
-    def put(self, table: Table) -> Statement:
-        """Return an insert that replaces the row with the same key."""
-        names, keys = table.columns.keys(), table.primary_key.columns.keys()
-        upsert = self._upsert(table).values(_parameters(names))
-        replaced = {name: upsert.excluded[name] for name in names if name not in keys}
-        return Statement(
-            self._sql(upsert.on_conflict_do_update(index_elements=keys, set_=replaced))
-        )
-
-    def add_to(self, table: Table, column: str) -> Statement:
-        """Return an insert that adds to *column* of the row with the same key, if there is one."""
-        names, keys = table.columns.keys(), table.primary_key.columns.keys()
-        upsert = self._upsert(table).values(_parameters(names))
-        total: Column[int] = table.c[column]
-        added = {column: total + upsert.excluded[column]}
-        return Statement(self._sql(upsert.on_conflict_do_update(index_elements=keys, set_=added)))
-
-    def subtract(self, table: Table, column: str) -> Statement:
-        """Return an update whose rows give what to take off *column*, then the key."""
-        keys = table.primary_key.columns.keys()
-        found = [table.c[name] == bindparam(f"key_{name}") for name in keys]
-        less = update(table).where(*found).values({column: table.c[column] - bindparam("less")})
-        return Statement(self._sql(less), changes_each=True)
-
-    def update(self, table: Table, columns: Sequence[str], keys: Sequence[str]) -> Statement:
-        """Return an update whose rows give *columns*, then *keys*."""
-        found = [table.c[name] == bindparam(f"key_{name}") for name in keys]
-        changed = update(table).where(*found).values(_parameters(columns))
-        return Statement(self._sql(changed), changes_each=True)
-
-    def _sql(self, statement: object) -> str:
-        return str(statement.compile(dialect=self._dialect))  # type: ignore[attr-defined]
-
-
-def _parameters(names: Sequence[str]) -> dict[str, object]:
-    return {name: bindparam(name) for name in names}
+#: The order in which a commit runs them. What is removed makes room for its like.
+ORDER = (
+    MOVE_HEAD,
+    REMOVE_CONTENT,
+    REMOVE_PAYLOADS,
+    REMOVE_ARTIFACTS,
+    REMOVE_PHASES,
+    REMOVE_EXECUTION,
+    REMOVE_LABEL,
+    REMOVE_REPO,
+    REMOVE_REQUEST,
+    ADD_WORKFLOW,
+    ADD_EXECUTION,
+    CHANGE_EXECUTION,
+    ADD_PHASE,
+    CHANGE_PHASE,
+    ADD_CONTENT,
+    PUT_PAYLOAD,
+    PUT_OPERATION,
+    ADD_ARTIFACT,
+    ADD_LABEL,
+    ADD_REPO,
+    COUNT_MORE,
+    COUNT_LESS,
+    ADD_CHANGE,
+    ADD_REQUEST,
+    ADD_ERASURE,
+)

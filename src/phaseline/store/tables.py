@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Index,
@@ -57,6 +58,8 @@ identity = Table(
     Column("secret", LargeBinary, nullable=False),
     #: Revision of the newest commit.
     Column("head", BigInteger, nullable=False),
+    #: Transactions of the writer so far. Some make nothing new to see, and no revision.
+    Column("commits", BigInteger, nullable=False),
     #: Newest revision whose changes are no longer kept.
     Column("trimmed", BigInteger, nullable=False),
     PrimaryKeyConstraint("only"),
@@ -103,10 +106,11 @@ executions = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("completed_at", BigInteger),
-    #: When time alone will change it.
+    #: When time alone will change it. Memory knows it, too, and so no index does.
     Column("due_at", BigInteger),
     Column("total_tokens", BigInteger, nullable=False),
     Column("cost_nanos", BigInteger, nullable=False),
+    Column("is_purged", Boolean, nullable=False),
     #: `rows.State`.
     Column("state", Text, nullable=False),
     PrimaryKeyConstraint("workspace_id", "execution_id"),
@@ -120,6 +124,7 @@ executions = Table(
     ),
     CheckConstraint("(parent_execution_id IS NULL) = (path IS NULL)", name="child_has_path"),
     CheckConstraint("total_tokens >= 0 AND cost_nanos >= 0", name="totals_not_negative"),
+    CheckConstraint("completed_at IS NOT NULL OR NOT is_purged", name="purged_is_terminal"),
 )
 
 
@@ -145,7 +150,7 @@ _index("revision", "workspace_id", "revision", "execution_id")
 _index("cost_nanos", "workspace_id", "cost_nanos", "execution_id")
 _index("total_tokens", "workspace_id", "total_tokens", "execution_id")
 _index("active", "workspace_id", *_NEWEST, where=IS_ACTIVE)
-_index("due_at", "due_at", where="due_at IS NOT NULL")
+_index("completed_at", "is_purged", "completed_at", where="completed_at IS NOT NULL")
 _index(
     "step_key",
     "workspace_id",
@@ -319,6 +324,8 @@ changes = Table(
     #: Versions of its phases and operations: a list of `Part`.
     Column("parts", LargeBinary),
     PrimaryKeyConstraint("workspace_id", "revision", "execution_id"),
+    # What is oldest goes first, of whatever workspace.
+    Index("ix_changes_revision", "revision", "changed_at"),
     # With the statuses in it, versions are folded without a look at their bytes.
     Index(
         "ix_changes_execution_id",
@@ -353,12 +360,16 @@ requests = Table(
     Index("ix_requests_created_at", "created_at"),
 )
 
-#: Executions that are purged, and whose content is still being erased, a little at a time.
+#: Purged and deleted executions of which there is something left, to be erased little by little.
 erasures = Table(
     "erasures",
     metadata,
     Column("workspace_id", String(128), nullable=False),
     Column("execution_id", String(128), nullable=False),
+    #: Of the commit that purged or deleted it: what is newer belongs to another of that name.
+    Column("revision", BigInteger, nullable=False),
+    #: Up to and with this revision its changes tell nothing any more.
+    Column("blanked_to", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace_id", "execution_id"),
     sqlite_with_rowid=False,
 )

@@ -9,96 +9,51 @@ the load makes batches larger instead of the line longer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from phaseline.app.changes import Announcer
-from phaseline.app.ports import (
-    Clock,
-    Command,
-    Committed,
-    Decision,
-    Encoder,
-    Needs,
-    StandingCommand,
-    Withdrawn,
-)
+from phaseline.app.ports import Clock, Command, Committed, Encoder, Needs, StandingCommand
 from phaseline.domain.errors import PhaselineError, Reason, Unavailable
 from phaseline.store.batch import Batch, Loaded
-from phaseline.store.commit import Prepared, Work, prepare
+from phaseline.store.commit import Housekeeping, Place, Prepared, Work, prepare
+from phaseline.store.failures import StoreFailed
 from phaseline.store.faults import Point, Points
-from phaseline.store.statements import Statements
+from phaseline.store.standing import Item, Waiting
 from phaseline.store.working import Working
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-_MOST_AT_ONCE = 1000
-
-
-class StoreFailed(Exception):
-    """The database could not do what was asked; nothing of it happened."""
+# More would keep the event loop from all else for too long, and gain nothing.
+_MOST_AT_ONCE = 256
 
 
 class Backend(Protocol):
-    """The database under the writer."""
-
-    @property
-    def statements(self) -> Statements:
-        """The statements in its dialect."""
+    """The database under the writer. All of it may raise `StoreFailed`."""
 
     async def load(self, needs: Needs, working: Working, loaded: Loaded) -> None:
-        """Fill *loaded* with what *needs* names and *working* lacks; may raise `StoreFailed`."""
+        """Fill *loaded* with what *needs* names and *working* lacks."""
 
     async def apply(self, work: Work) -> None:
-        """Run *work* in one durable transaction; raise `StoreFailed` if that is impossible now."""
+        """Run *work* in one durable transaction. If this raises, it may be committed or not."""
+
+    async def place(self) -> Place:
+        """Return where the database stands."""
+
+    async def write(self, job: Callable[[Connection], T]) -> T:
+        """Run *job* in a transaction of its own."""
 
 
-class _Item(Generic[T]):
-    """A command, and the future that its answer goes to."""
+class Tidy(Housekeeping, Protocol):
+    """Housekeeping, of which some is left to do after a commit."""
 
-    __slots__ = ("answer", "command", "decision", "error")
-
-    def __init__(self, command: Command[T], loop: asyncio.AbstractEventLoop) -> None:
-        self.command = command
-        self.answer: asyncio.Future[Committed[T]] = loop.create_future()
-        self.decision: Decision[T] | None = None
-        self.error: Exception | None = None
-
-    def settle(self, revision: int) -> None:
-        """Give the caller what was decided; one that has gone is not waited for."""
-        if self.answer.done():
-            return
-        if self.error is not None:
-            self.answer.set_exception(self.error)
-        elif self.decision is not None:
-            self.answer.set_result(Committed(self.decision.answer, revision))
-
-
-class _Waiting(Generic[T]):
-    """A standing command: `Standing` of app/ports.py."""
-
-    def __init__(self, command: StandingCommand[T], writer: GroupWriter) -> None:
-        self.command = command
-        self.is_decided = False
-        self.outcome: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
-        self._writer = writer
-
-    async def answer(self) -> Committed[T]:
-        return await asyncio.shield(self.outcome)
-
-    def withdraw(self) -> bool:
-        if self.is_decided:
-            return False
-        self._writer.withdraw(self)
-        if not self.outcome.done():
-            self.outcome.set_exception(Withdrawn())
-            # Nobody needs to look: whoever withdrew it knows.
-            self.outcome.exception()
-        return True
+    def erase(self, connection: Connection) -> bool:
+        """Erase some of what purged and deleted executions left; return whether there is more."""
 
 
 class GroupWriter:
@@ -112,58 +67,71 @@ class GroupWriter:
         encoder: Encoder,
         clock: Clock,
         *,
-        head: int,
+        place: Place,
+        tidy: Tidy,
         points: Points,
     ) -> None:
         self._backend, self._working = backend, working
         self._announcer, self._encoder, self._clock = announcer, encoder, clock
-        self._head = head
+        self._place = place
+        self._tidy = tidy
         self._points = points
-        self._queue: list[_Item[Any]] = []
-        self._standing: dict[_Waiting[Any], None] = {}
+        self._queue: list[Item[Any]] = []
+        self._standing: dict[Waiting[Any], None] = {}
         self._work_came = asyncio.Event()
-        self._retry_standing = False
         self._is_closed = False
+        # A batch that was sent to the database, which has not said that it is committed.
+        self._in_doubt: tuple[Batch, Prepared] | None = None
+        # Something may be left from before the start.
+        self._is_untidy = True
+        self._work_came.set()
 
     @property
     def head(self) -> int:
         """The newest committed revision."""
-        return self._head
+        return self._place.head
 
     def post(self, command: Command[T]) -> Awaitable[Committed[T]]:
-        item = _Item(command, asyncio.get_running_loop())
+        item = Item(command, asyncio.get_running_loop())
         if self._is_closed:
-            item.answer.set_exception(_closed())
+            item.fail(_closed())
         else:
             self._queue.append(item)
             self._work_came.set()
         return item.answer
 
-    def stand(self, command: StandingCommand[T]) -> _Waiting[T]:
-        waiting = _Waiting(command, self)
+    def stand(self, command: StandingCommand[T]) -> Waiting[T]:
+        waiting = Waiting(command, self)
         if self._is_closed:
-            waiting.outcome.set_exception(_closed())
-            return waiting
-        self._standing[waiting] = None
-        self._retry_standing = True
-        self._work_came.set()
+            waiting.fail(_closed())
+        else:
+            self._standing[waiting] = None
+            self._work_came.set()
         return waiting
 
-    def withdraw(self, waiting: _Waiting[Any]) -> None:
+    def dismiss(self, waiting: Waiting[Any]) -> None:
         """Ask a standing command no more."""
         self._standing.pop(waiting, None)
 
     async def run(self) -> None:
-        """Commit batch after batch until `close`, whose last batch is committed, too."""
-        while True:
-            await self._work_came.wait()
-            self._work_came.clear()
-            while self._queue or self._retry_standing:
+        """
+        Commit batch after batch until `close`, whose last batch is committed, too.
+
+        However it ends, nobody is left waiting for an answer.
+        """
+        try:
+            while not self._is_closed or self._queue:
+                await self._work_came.wait()
+                self._work_came.clear()
                 taken, self._queue = self._queue[:_MOST_AT_ONCE], self._queue[_MOST_AT_ONCE:]
-                self._retry_standing = False
+                if self._queue:
+                    self._work_came.set()
                 await self._commit(taken)
-            if self._is_closed:
-                return
+                if self._is_untidy and self._in_doubt is None:
+                    await self._clear_up()
+        finally:
+            self.close()
+            self._refuse(self._queue, _closed())
 
     def close(self) -> None:
         """Take in nothing more; `run` returns once all that was taken in is answered."""
@@ -172,98 +140,174 @@ class GroupWriter:
             waiting.withdraw()
         self._work_came.set()
 
-    async def _commit(self, items: list[_Item[Any]]) -> None:
+    async def _commit(self, items: Sequence[Item[Any]]) -> None:
+        standing = list(self._standing)
         try:
-            await self._try_commit(items)
+            await self._attempt(items, standing)
         except StoreFailed as error:
             log.warning("commit failed", commands=len(items), error=str(error))
-            self._working.restart()
-            await self._fail_or_split(items, error)
+            self._refuse(items, _unavailable())
         except Exception as error:
             # A defect must not end the one task that everything depends on.
             log.exception("commit broke", commands=len(items))
-            self._working.restart()
-            await self._fail_or_split(items, error)
+            await self._isolate(items, standing, error)
+        except BaseException:
+            self._refuse(items, _closed())
+            raise
 
-    async def _fail_or_split(self, items: list[_Item[Any]], error: Exception) -> None:
-        """Tell the callers, or find the command that the database refuses, to spare the others."""
-        is_away = isinstance(error, StoreFailed)
-        if len(items) > 1 and not is_away:
-            for item in items:
-                item.decision = item.error = None
-                await self._commit([item])
+    async def _isolate(
+        self, items: Sequence[Item[Any]], standing: Sequence[Waiting[Any]], error: Exception
+    ) -> None:
+        """Find the command that cannot be committed, to spare the others."""
+        alone: list[Item[Any] | Waiting[Any]] = [*items, *standing]
+        if len(alone) == 1:
+            alone[0].fail(error)
             return
-        for item in items:
-            item.error = _unavailable() if is_away else error
-            item.settle(self._head)
+        for at, one in enumerate(alone):
+            try:
+                await self._attempt_alone(one)
+            except StoreFailed as failure:
+                log.warning("commit failed", commands=len(items), error=str(failure))
+                self._refuse(items[at:], _unavailable())
+                return
+            except Exception as failure:
+                log.exception("command broke", command=type(one.command).__name__)
+                one.fail(failure)
 
-    async def _try_commit(self, items: list[_Item[Any]]) -> None:
+    async def _attempt_alone(self, one: Item[Any] | Waiting[Any]) -> None:
+        if isinstance(one, Item):
+            await self._attempt([one], [])
+        else:
+            await self._attempt([], [one])
+
+    async def _attempt(self, items: Sequence[Item[Any]], standing: Sequence[Waiting[Any]]) -> None:
+        """Commit and answer all of them, or change nothing and raise."""
+        await self._settle_doubt()
         loaded = Loaded()
         needs = _union([item.command.needs() for item in items])
         if needs is not None:
             await self._backend.load(needs, self._working, loaded)
         batch = Batch(self._clock.now(), self._working, loaded)
-        for item in items:
-            _decide(item, batch)
-        answered = self._decide_standing(batch)
+        decided: list[Waiting[Any]] = []
         try:
+            for item in items:
+                _decide(item, batch)
+            # Behind what may have something for them, and first come first served.
+            for waiting in standing:
+                self._ask(waiting, batch, decided)
             if not batch.is_empty:
                 await self._store(batch)
         except BaseException:
-            self._stand_again(answered)
+            batch.undo()
+            for waiting in decided:
+                waiting.undecide(_unavailable())
             raise
         for item in items:
-            item.settle(self._head)
-        for waiting, decision in answered:
-            waiting.outcome.set_result(Committed(decision.answer, self._head))
+            item.settle(self._place.head)
+        for waiting in decided:
+            waiting.settle(self._place.head)
 
     async def _store(self, batch: Batch) -> None:
-        prepared = prepare(batch, self._head + 1, self._backend.statements, self._encoder)
+        prepared = prepare(batch, self._place, self._encoder, self._tidy)
         await self._points.reached(Point.COMMIT_BEFORE)
+        self._in_doubt = (batch, prepared)
         await self._backend.apply(prepared.work)
         await self._points.reached(Point.COMMIT_AFTER)
+        self._in_doubt = None
         self._take_over(batch, prepared)
+
+    async def _settle_doubt(self) -> None:
+        """Find out what became of a batch that the database broke off with."""
+        if self._in_doubt is None:
+            return
+        batch, prepared = self._in_doubt
+        place = await self._backend.place()
+        if place == prepared.place:
+            # Its callers were told that it may have failed; everybody else is told that it did not.
+            batch.redo()
+            self._take_over(batch, prepared)
+        elif place != self._place:
+            raise StoreFailed("this is another database, or one that somebody else wrote to")
+        self._in_doubt = None
 
     def _take_over(self, batch: Batch, prepared: Prepared) -> None:
         """Make what is committed the state that everybody sees."""
+        working = self._working
+        self._place = prepared.place
+        working.head = self._place.head
         for execution in prepared.executions:
-            self._working.put(execution)
+            working.replace(batch.before[execution.key], execution)
+        for slot, epoch in batch.operations:
+            working.record(slot, epoch, batch.newly_recorded(slot, epoch))
         for key, content in batch.contents:
-            self._working.contents.put(key, content, content.size)
+            working.contents.put(key, content, content.size)
         for slot, output in batch.outputs.items():
-            self._working.outputs.put(slot, output, output.size)
+            working.outputs.put(slot, output, output.size)
         for workflow in batch.workflows.values():
-            self._working.put_workflow(workflow, is_latest=True)
-        if prepared.commit.entries:
-            self._head = prepared.commit.revision
-            self._announcer.committed(prepared.commit)
+            working.put_workflow(workflow, is_latest=True)
+        for key in batch.purged:
+            purged = batch.execution(key)
+            if purged is not None:
+                working.forget_content(purged)
+        for execution in batch.deleted.values():
+            working.forget(execution)
+        self._is_untidy = self._is_untidy or bool(batch.purged or batch.deleted)
+        self._announce(prepared)
 
-    def _decide_standing(self, batch: Batch) -> list[tuple[_Waiting[Any], Decision[Any]]]:
-        """Ask those that wait, first come first served, whether they have something to do now."""
-        answered: list[tuple[_Waiting[Any], Decision[Any]]] = []
-        for waiting in list(self._standing):
-            try:
-                decision = waiting.command.decide(batch)
-            except PhaselineError as error:
-                self.withdraw(waiting)
-                waiting.outcome.set_exception(error)
-                continue
-            if decision is not None:
-                batch.accept(decision)
-                waiting.is_decided = True
-                self.withdraw(waiting)
-                answered.append((waiting, decision))
-        return answered
+    def _announce(self, prepared: Prepared) -> None:
+        try:
+            if prepared.commit.entries:
+                self._announcer.committed(prepared.commit)
+            self._working.changed()
+        except Exception:
+            # Committed is committed, whoever cannot hear of it.
+            log.exception("announcement broke", revision=prepared.commit.revision)
 
-    def _stand_again(self, answered: list[tuple[_Waiting[Any], Decision[Any]]]) -> None:
-        for waiting, _ in answered:
-            waiting.is_decided = False
-            self._standing[waiting] = None
+    def _ask(self, waiting: Waiting[Any], batch: Batch, decided: list[Waiting[Any]]) -> None:
+        """Ask a standing command what it does now, and add it to *decided* if it does something."""
+        command = waiting.command
+        ready = self._working.indexes.ready
+        if waiting not in self._standing or (
+            waiting.was_asked and not ready.offers(command.workspace_id, command.request)
+        ):
+            return
+        waiting.was_asked = True
+        try:
+            decision = command.decide(batch)
+        except PhaselineError as error:
+            waiting.fail(error)
+            return
+        except Exception as error:
+            log.exception("command broke", command=type(command).__name__)
+            waiting.fail(error)
+            return
+        if decision is not None:
+            batch.accept(decision)
+            waiting.decision = decision
+            decided.append(waiting)
+
+    async def _clear_up(self) -> None:
+        """Erase some of what was purged, between two batches."""
+        try:
+            self._is_untidy = await self._backend.write(self._tidy.erase)
+        except StoreFailed as error:
+            log.warning("erasing failed", error=str(error))
+            return
+        except Exception:
+            log.exception("erasing broke")
+            self._is_untidy = False
+        if self._is_untidy:
+            self._work_came.set()
+
+    def _refuse(self, items: Sequence[Item[Any]], error: Unavailable) -> None:
+        for item in items:
+            item.fail(error)
 
 
-def _decide(item: _Item[Any], batch: Batch) -> None:
+def _decide(item: Item[Any], batch: Batch) -> None:
+    item.decision = item.error = None
     try:
-        item.decision = item.command.decide(batch)
+        decision = item.command.decide(batch)
     except PhaselineError as error:
         item.error = error
         return
@@ -271,7 +315,8 @@ def _decide(item: _Item[Any], batch: Batch) -> None:
         log.exception("command broke", command=type(item.command).__name__)
         item.error = error
         return
-    batch.accept(item.decision)
+    batch.accept(decision)
+    item.decision = decision
 
 
 def _union(needs: list[Needs]) -> Needs | None:
@@ -283,6 +328,7 @@ def _union(needs: list[Needs]) -> Needs | None:
         requests=tuple({name for one in needs for name in one.requests}),
         children=tuple({child for one in needs for child in one.children}),
         operations=tuple(attempt for one in needs for attempt in one.operations),
+        purges=tuple({key for one in needs for key in one.purges}),
     )
     return None if union == Needs() else union
 

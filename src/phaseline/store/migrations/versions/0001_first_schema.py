@@ -52,6 +52,7 @@ def upgrade() -> None:
         ["workspace_id", "execution_id", "revision", "status_before", "status_after"],
         unique=False,
     )
+    op.create_index("ix_changes_revision", "changes", ["revision", "changed_at"], unique=False)
     op.create_index(
         "ix_changes_root_execution_id",
         "changes",
@@ -71,6 +72,8 @@ def upgrade() -> None:
         "erasures",
         sa.Column("workspace_id", sa.String(length=128), nullable=False),
         sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("blanked_to", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "execution_id", name=op.f("pk_erasures")),
         sqlite_with_rowid=False,
     )
@@ -140,6 +143,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("total_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("is_purged", sa.Boolean(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.CheckConstraint(
             "(status IN ('cancelled', 'completed', 'failed')) = (completed_at IS NOT NULL)",
@@ -156,6 +160,10 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(parent_execution_id IS NULL) = (root_execution_id IS NULL)",
             name=op.f("ck_executions_child_has_root"),
+        ),
+        sa.CheckConstraint(
+            "completed_at IS NOT NULL OR NOT is_purged",
+            name=op.f("ck_executions_purged_is_terminal"),
         ),
         sa.CheckConstraint(
             "due_at IS NULL OR completed_at IS NULL", name=op.f("ck_executions_terminal_not_due")
@@ -190,6 +198,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("chat_message_id IS NOT NULL"),
     )
     op.create_index(
+        "ix_executions_completed_at",
+        "executions",
+        ["is_purged", "completed_at"],
+        unique=False,
+        sqlite_where=sa.text("completed_at IS NOT NULL"),
+        postgresql_where=sa.text("completed_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_executions_cost_nanos",
         "executions",
         ["workspace_id", "cost_nanos", "execution_id"],
@@ -200,14 +216,6 @@ def upgrade() -> None:
         "executions",
         ["workspace_id", "created_at", "execution_id"],
         unique=False,
-    )
-    op.create_index(
-        "ix_executions_due_at",
-        "executions",
-        ["due_at"],
-        unique=False,
-        sqlite_where=sa.text("due_at IS NOT NULL"),
-        postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_index(
         "ix_executions_parent_execution_id",
@@ -293,6 +301,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.String(length=36), nullable=False),
         sa.Column("secret", sa.LargeBinary(), nullable=False),
         sa.Column("head", sa.BigInteger(), nullable=False),
+        sa.Column("commits", sa.BigInteger(), nullable=False),
         sa.Column("trimmed", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("only = 1", name=op.f("ck_identity_only_one")),
         sa.CheckConstraint("trimmed BETWEEN 0 AND head", name=op.f("ck_identity_trimmed_is_past")),

@@ -1,0 +1,155 @@
+"""Reading what belongs to one execution: its content, outputs, operations and artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, exists, func, select
+
+from phaseline.app.ports import ArtifactPage
+from phaseline.app.queries import OperationPage, OperationQuery
+from phaseline.domain.execution import NO_CONTENT, Artifact, Content, Execution, Operation
+from phaseline.domain.ids import Key
+from phaseline.domain.payload import Payload
+from phaseline.store import rows, tables
+
+# Of all outputs of an execution together; those past it come without their bytes.
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+def read_head(connection: Connection) -> int:
+    """Return the revision that a snapshot shows."""
+    revision: int = connection.execute(select(tables.identity.c.head)).scalar_one()
+    return revision
+
+
+def read_content(connection: Connection, key: Key) -> Content:
+    """Return what an execution was given; empty if nothing."""
+    statement = select(tables.contents.c.body).where(*own(tables.contents, key))
+    body = connection.execute(statement).scalar_one_or_none()
+    return NO_CONTENT if body is None else rows.content_of(body)
+
+
+def read_outputs(connection: Connection, execution: Execution) -> dict[int, Payload]:
+    """Return the outputs of an execution's phases, by position."""
+    c = tables.payloads.c
+    statement = select(tables.payloads).where(
+        *own(tables.payloads, execution.key), c.kind == "output"
+    )
+    room, found = _MOST_BYTES, {}
+    for position, phase in enumerate(execution.phases):
+        if phase.output_size is None:
+            continue
+        row = connection.execute(statement.where(c.position == position)).mappings().one_or_none()
+        if row is None:
+            continue
+        room -= phase.output_size
+        payload = rows.payload_of(row)
+        found[position] = payload if room >= 0 else Payload(media_type=payload.media_type)
+    return found
+
+
+def read_payload(connection: Connection, key: Key, position: int, kind: str) -> Payload | None:
+    """Return the output or the checkpoint of a phase."""
+    c = tables.payloads.c
+    statement = select(tables.payloads).where(
+        *own(tables.payloads, key), c.position == position, c.kind == kind
+    )
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else rows.payload_of(row)
+
+
+def read_operations(
+    connection: Connection,
+    key: Key,
+    limit: int,
+    *,
+    after: int = -1,
+    position: int | None = None,
+    phase_ids: Sequence[str] = (),
+    full: bool = False,
+) -> list[Operation]:
+    """Return operations past ordinal *after*, in the order of first record."""
+    c = tables.operations.c
+    statement = select(*_columns(tables.operations, full or ("input", "output"))).where(
+        *own(tables.operations, key), c.ordinal > after, _is_kept(key)
+    )
+    if position is not None:
+        statement = statement.where(c.position == position)
+    if phase_ids:
+        statement = statement.where(c.phase_id.in_(phase_ids))
+    found = connection.execute(statement.order_by(c.ordinal).limit(limit))
+    return [rows.operation_of(row) for row in found.mappings()]
+
+
+def operation_page(connection: Connection, query: OperationQuery) -> OperationPage:
+    """Return one page, and how many operations there are in all."""
+    table = tables.operations
+    counted = (
+        select(func.count()).select_from(table).where(*own(table, query.key), _is_kept(query.key))
+    )
+    if query.position is not None:
+        counted = counted.where(table.c.position == query.position)
+    total = connection.execute(counted).scalar_one()
+    found = read_operations(
+        connection,
+        query.key,
+        query.limit + 1,
+        after=query.after,
+        position=query.position,
+        full=query.full,
+    )
+    page = found[: query.limit]
+    return OperationPage(page, total, page[-1].ordinal if len(found) > query.limit else None)
+
+
+def read_artifact(
+    connection: Connection, workspace_id: str, artifact_id: str
+) -> tuple[Artifact, bytes | None] | None:
+    """Return an artifact and its bytes."""
+    c = tables.artifacts.c
+    statement = select(tables.artifacts).where(
+        c.workspace_id == workspace_id, c.artifact_id == artifact_id
+    )
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else (rows.artifact_of(row), row["data"])
+
+
+def artifact_page(
+    connection: Connection, key: Key, *, phase_id: str, after: str, limit: int
+) -> ArtifactPage:
+    """Return one page of artifacts without their bytes, and how many there are in all."""
+    table = tables.artifacts
+    conditions = own(table, key)
+    if phase_id:
+        conditions.append(table.c.phase_id == phase_id)
+    counted = select(func.count()).select_from(table).where(*conditions)
+    total = connection.execute(counted).scalar_one()
+    statement = (
+        select(*_columns(table, ("data",)))
+        .where(*conditions, table.c.artifact_id > after)
+        .order_by(table.c.artifact_id)
+        .limit(limit + 1)
+    )
+    found = connection.execute(statement).mappings().all()
+    page = [rows.artifact_of(row) for row in found[:limit]]
+    return ArtifactPage(page, total, len(found) > limit)
+
+
+def own(table: Table, key: Key) -> list[ColumnElement[bool]]:
+    """Return the conditions that find the rows of one execution."""
+    return [
+        table.c.workspace_id == key.workspace_id,
+        table.c.execution_id == key.execution_id,
+    ]
+
+
+def _is_kept(key: Key) -> ColumnElement[bool]:
+    # What is being erased is gone for everybody who asks, however much of it there was.
+    return ~exists(select(tables.erasures.c.revision).where(*own(tables.erasures, key)))
+
+
+def _columns(table: Table, without: tuple[str, ...] | bool) -> list[Any]:
+    names = without if isinstance(without, tuple) else ()
+    return [column for column in table.c if column.key not in names]
