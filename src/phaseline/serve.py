@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 
@@ -15,12 +15,15 @@ import structlog
 
 from phaseline.app.artifacts import Artifacts
 from phaseline.app.assignments import Assignments
+from phaseline.app.batches import Batches
 from phaseline.app.caller import Caller
+from phaseline.app.controls import Controls
 from phaseline.app.executions import Executions
 from phaseline.app.limits import Limits
 from phaseline.app.prices import Price, PriceList
 from phaseline.app.timers import Timers
 from phaseline.app.tokens import Signer
+from phaseline.app.trees import Trees
 from phaseline.app.work import Work
 from phaseline.app.workflows import Workflows
 from phaseline.domain.start import StartLimits
@@ -32,10 +35,12 @@ from phaseline.rpc.auth import (
     Tokens,
     load_credentials,
 )
+from phaseline.rpc.controls import ExecutionControls
 from phaseline.rpc.draining import Draining
-from phaseline.rpc.executions import Defaults, ExecutionService
+from phaseline.rpc.executions import ExecutionService
 from phaseline.rpc.health import Health
 from phaseline.rpc.server import CannotListen, Options, Tls, build_server
+from phaseline.rpc.watches import ExecutionWatches
 from phaseline.rpc.workers import WorkerService
 from phaseline.rpc.workflows import WorkflowService
 from phaseline.settings import Settings, SettingsError
@@ -206,6 +211,35 @@ class Server:
         self._draining = Draining()
         self._watching = Watching(_shared(settings, core))
         self._health = Health(lambda: True)
+        self._grpc, self.port = build_server(
+            {
+                _SERVICE + "ExecutionService": self._execution_servicers(settings, core, limits),
+                _SERVICE + "WorkflowService": (
+                    WorkflowService(
+                        Workflows(core.writer, core.store.reads, signer=core.signer, limits=limits)
+                    ),
+                ),
+                _SERVICE + "WorkerService": (
+                    WorkerService(
+                        self.work,
+                        clock=core.clock,
+                        draining=self._draining,
+                        defaults=LeaseDefaults(settings.leases.wait, settings.leases.duration),
+                        sizes=_sizes(settings),
+                    ),
+                ),
+                _SERVICE + "ArtifactService": (
+                    ArtifactService(Artifacts(core.store.reads, signer=core.signer)),
+                ),
+            },
+            self._health,
+            Options(settings.listen, tls, max_request_size=settings.limits.request_size),
+            authenticator,
+        )
+
+    def _execution_servicers(
+        self, settings: Settings, core: _Core, limits: Limits
+    ) -> Sequence[object]:
         executions = Executions(
             core.writer,
             core.store.reads,
@@ -215,32 +249,25 @@ class Server:
             signer=core.signer,
             limits=limits,
         )
-        servicers: dict[str, object] = {
-            "ExecutionService": ExecutionService(
+        batches = Batches(
+            core.writer,
+            clock=core.clock,
+            entropy=core.entropy,
+            signer=core.signer,
+            limits=limits,
+        )
+        controls = Controls(core.writer, limits=limits)
+        return (
+            ExecutionService(
                 executions,
+                batches,
+                Trees(core.store.reads),
                 clock=core.clock,
                 tokens=core.tokens,
-                watching=self._watching,
                 draining=self._draining,
-                defaults=Defaults(settings.leases.grace_period, settings.watch.bookmark_interval),
             ),
-            "WorkflowService": WorkflowService(
-                Workflows(core.writer, core.store.reads, signer=core.signer, limits=limits)
-            ),
-            "WorkerService": WorkerService(
-                self.work,
-                clock=core.clock,
-                draining=self._draining,
-                defaults=LeaseDefaults(settings.leases.wait, settings.leases.duration),
-                sizes=_sizes(settings),
-            ),
-            "ArtifactService": ArtifactService(Artifacts(core.store.reads, signer=core.signer)),
-        }
-        self._grpc, self.port = build_server(
-            {_SERVICE + name: servicer for name, servicer in servicers.items()},
-            self._health,
-            Options(settings.listen, tls, max_request_size=settings.limits.request_size),
-            authenticator,
+            ExecutionControls(controls, clock=core.clock, grace=settings.leases.grace_period),
+            ExecutionWatches(self._watching, bookmark_interval=settings.watch.bookmark_interval),
         )
 
     async def start(self) -> None:

@@ -17,41 +17,16 @@ from phaseline.domain.errors import (
 )
 from phaseline.v1 import execution_pb2
 from phaseline.v1 import execution_service_pb2 as pb
-from phaseline.v1.worker_service_pb2 import (
-    LeasePhasesRequest,
-    PhaseCompleted,
-    PhaseReport,
-    ReportPhasesRequest,
-)
+from phaseline.v1.worker_service_pb2 import PhaseReport, ReportPhasesRequest
+from phaseline.wire.status import error_of_status
+from tests.rpc.callers import complete, lease, start, started
 from tests.support.rpc import Api, refusal
 
-PENDING, RUNNING, COMPLETED, CANCELLED = (
+PENDING, RUNNING, COMPLETED = (
     execution_pb2.EXECUTION_STATUS_PENDING,
     execution_pb2.EXECUTION_STATUS_RUNNING,
     execution_pb2.EXECUTION_STATUS_COMPLETED,
-    execution_pb2.EXECUTION_STATUS_CANCELLED,
 )
-
-
-def start(**fields: Any) -> pb.ExecuteRequest:
-    return pb.ExecuteRequest(**{"workflow_id": "survey", "inputs": {"topic": "rivers"}} | fields)
-
-
-async def started(api: Api, **fields: Any) -> str:
-    """Return the id of a new execution."""
-    answer = await api.executions.Execute(start(**fields))
-    assert answer.created
-    return str(answer.execution_id)
-
-
-async def work(api: Api, output: bytes = b"done") -> str:
-    """Complete the phase that comes next, and return its id."""
-    poll = LeasePhasesRequest(worker_id="w", request_id="r", wait=Duration())
-    (lease,) = (await api.workers.LeasePhases(poll)).leases
-    completed = PhaseCompleted(output=execution_pb2.Payload(data=output))
-    report = PhaseReport(lease_token=lease.lease_token, completed=completed)
-    await api.workers.ReportPhases(ReportPhasesRequest(reports=[report]))
-    return str(lease.phase.phase_id)
 
 
 async def status(api: Api, execution_id: str) -> int:
@@ -119,9 +94,9 @@ async def test_an_id_is_taken_once(api: Api) -> None:
 async def test_the_status_follows_the_work(api: Api) -> None:
     execution_id = await started(api)
     assert await status(api, execution_id) == PENDING
-    assert await work(api) == "plan"
+    assert await complete(api) == "plan"
     assert await status(api, execution_id) == RUNNING
-    assert await work(api) == "write"
+    assert await complete(api) == "write"
     assert await status(api, execution_id) == COMPLETED
 
 
@@ -135,7 +110,7 @@ async def test_a_status_may_be_asked_for_by_workflow(api: Api) -> None:
 
 async def test_get_tells_everything(api: Api) -> None:
     execution_id = await started(api, task="look")
-    await work(api, b'"a plan"')
+    await complete(api, b'"a plan"')
     answer = await api.executions.Get(pb.GetRequest(execution_id=execution_id))
     assert dict(answer.execution.inputs) == {"topic": "rivers"}
     assert answer.execution.task == "look"
@@ -220,8 +195,8 @@ async def test_wait_answers_as_soon_as_there_is_something_new(api: Api) -> None:
     execution_id = await started(api)
     request = pb.WaitRequest(execution_id=execution_id)
     waiting = asyncio.ensure_future(api.executions.Wait(request))
-    await work(api)
-    await work(api)
+    await complete(api)
+    await complete(api)
     answer = await waiting
     assert answer.satisfied
     assert answer.execution.result.data == b"done"
@@ -240,37 +215,7 @@ async def test_wait_leaves_time_for_its_answer(api: Api) -> None:
     assert not answer.satisfied
 
 
-async def test_cancel_stops_what_has_not_begun_at_once(api: Api) -> None:
-    execution_id = await started(api)
-    request = pb.CancelRequest(execution_id=execution_id, reason="enough")
-    execution = (await api.executions.Cancel(request)).execution
-    assert execution.status == CANCELLED
-    assert (execution.cancellation.cancelled_by, execution.cancellation.reason) == (
-        "anonymous",
-        "enough",
-    )
-    now = await api.executions.GetStatus(pb.GetStatusRequest(execution_id=execution_id))
-    assert execution.revision == now.revision
-
-
-async def test_a_repeated_cancel_is_answered_alike(api: Api) -> None:
-    request = pb.CancelRequest(execution_id=await started(api), request_id="r")
-    first = await api.executions.Cancel(request)
-    again = await api.executions.Cancel(request)
-    assert again.execution.revision == first.execution.revision
-    assert again.execution.cancellation == first.execution.cancellation
-
-
-async def test_what_has_ended_is_cancelled_without_effect(api: Api) -> None:
-    execution_id = await started(api)
-    await work(api)
-    await work(api)
-    answer = await api.executions.Cancel(pb.CancelRequest(execution_id=execution_id))
-    assert answer.execution.status == COMPLETED
-    assert not answer.execution.HasField("cancellation")
-
-
-@pytest.mark.parametrize("method", ["Get", "GetStatus", "Wait", "Cancel", "ListOperations"])
+@pytest.mark.parametrize("method", ["Get", "GetStatus", "Wait", "ListOperations", "GetNesting"])
 async def test_what_there_is_not_is_not_found(api: Api, method: str) -> None:
     request = getattr(pb, f"{method}Request")(execution_id="gone")
     error = await refusal(getattr(api.executions, method)(request))
@@ -279,15 +224,13 @@ async def test_what_there_is_not_is_not_found(api: Api, method: str) -> None:
 
 async def test_operations_are_listed_page_by_page(api: Api) -> None:
     execution_id = await started(api)
-    poll = LeasePhasesRequest(worker_id="w", request_id="r")
-    (lease,) = (await api.workers.LeasePhases(poll)).leases
     told = [
         execution_pb2.Operation(
             operation_id=f"op-{n}", operation_type="tool", input=execution_pb2.Payload(data=b"ls")
         )
         for n in range(3)
     ]
-    report = PhaseReport(lease_token=lease.lease_token, operations=told)
+    report = PhaseReport(lease_token=(await lease(api)).lease_token, operations=told)
     await api.workers.ReportPhases(ReportPhasesRequest(reports=[report]))
 
     request = pb.ListOperationsRequest(execution_id=execution_id, phase_id="plan", page_size=2)
@@ -299,3 +242,64 @@ async def test_operations_are_listed_page_by_page(api: Api) -> None:
     assert (first.total_size, rest.next_page_token) == (3, "")
     assert not first.operations[0].HasField("input")
     assert rest.operations[0].input.data == b"ls"
+
+
+async def test_a_batch_starts_all_in_one(api: Api) -> None:
+    request = pb.ExecuteBatchRequest(executions=[start(), start()], batch_id="b")
+    answer = await api.executions.ExecuteBatch(request)
+    assert answer.batch_id == "b"
+    assert [each.execution.created for each in answer.results] == [True, True]
+    listed = await api.executions.List(pb.ListRequest(filter=pb.ExecutionFilter(batch_id="b")))
+    assert {each.execution_id for each in listed.executions} == {
+        each.execution.execution_id for each in answer.results
+    }
+
+
+async def test_a_batch_starts_none_if_one_cannot_be(api: Api) -> None:
+    request = pb.ExecuteBatchRequest(executions=[start(), start(inputs={})])
+    error = await refusal(api.executions.ExecuteBatch(request))
+    assert error.reason == "MISSING_INPUT"
+    assert [each.field for each in error.violations] == ["executions[1].inputs[topic]"]
+    assert (await api.executions.List(pb.ListRequest())).total_size == 0
+
+
+async def test_a_batch_starts_those_that_can_be_if_told_so(api: Api) -> None:
+    request = pb.ExecuteBatchRequest(
+        executions=[start(max_budget_usd="much"), start(), start(workflow_id="other")],
+        allow_partial=True,
+    )
+    answer = await api.executions.ExecuteBatch(request)
+    unreadable, fine, missing = answer.results
+    assert error_of_status(unreadable.error).violations[0].field == "max_budget_usd"
+    assert fine.execution.created
+    assert error_of_status(missing.error).reason == "WORKFLOW_NOT_FOUND"
+
+
+async def test_a_repeated_batch_starts_nothing(api: Api) -> None:
+    request = pb.ExecuteBatchRequest(executions=[start()], request_id="r")
+    first = await api.executions.ExecuteBatch(request)
+    again = await api.executions.ExecuteBatch(request)
+    assert again.batch_id == first.batch_id
+    assert [each.execution.created for each in again.results] == [False]
+
+
+async def test_a_tree_is_told_from_its_top(api: Api) -> None:
+    top = await started(api, chat_message_id="m")
+    child = await started(api, parent_execution_id=top)
+    await started(api, parent_execution_id=child)
+    other = await started(api, parent_execution_id=top)
+    for request in (
+        pb.GetNestingRequest(execution_id=top),
+        pb.GetNestingRequest(chat_message_id="m"),
+    ):
+        answer = await api.executions.GetNesting(request)
+        nesting = answer.nesting
+        assert nesting.execution.execution_id == top
+        assert [each.execution.execution_id for each in nesting.children] == [child, other]
+        assert [len(each.children) for each in nesting.children] == [1, 0]
+        assert not answer.truncated
+
+
+async def test_a_tree_has_to_be_named(api: Api) -> None:
+    error = await refusal(api.executions.GetNesting(pb.GetNestingRequest()))
+    assert isinstance(error, InvalidArgument)

@@ -48,7 +48,7 @@ async def test_two_servers_never_share_a_port() -> None:
 async def test_a_server_may_listen_on_a_path(tmp_path: Path) -> None:
     address = f"unix:{tmp_path}/socket"
     server, _ = build_server(
-        {"phaseline.v1.ExecutionService": Echo()}, Health(lambda: True), Options(address)
+        {"phaseline.v1.ExecutionService": (Echo(),)}, Health(lambda: True), Options(address)
     )
     await server.start()
     async with grpc.aio.insecure_channel(address) as channel:

@@ -67,7 +67,7 @@ async def serving(
 ) -> AsyncIterator[Api]:
     """Serve *servicers*, named without their package, for the block."""
     server, port = build_server(
-        {f"phaseline.v1.{name}": servicer for name, servicer in servicers.items()},
+        {f"phaseline.v1.{name}": (servicer,) for name, servicer in servicers.items()},
         health or Health(lambda: True),
         options or Options(LOCAL),
         authenticator,

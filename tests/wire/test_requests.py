@@ -12,13 +12,21 @@ from phaseline.v1 import artifact_service_pb2
 from phaseline.v1 import execution_service_pb2 as pb
 from phaseline.v1.execution_pb2 import EXECUTION_VIEW_BASIC, EXECUTION_VIEW_FULL
 from phaseline.wire.artifacts import read_get_artifact
-from phaseline.wire.requests import (
+from phaseline.wire.controls import (
     AskedCancel,
+    AskedControl,
+    AskedRetry,
+    read_cancel,
+    read_control,
+    read_retry,
+)
+from phaseline.wire.requests import (
     AskedExecution,
     AskedStatus,
+    AskedTree,
     AskedWait,
-    read_cancel,
     read_get,
+    read_get_nesting,
     read_get_status,
     read_wait,
 )
@@ -72,6 +80,37 @@ def test_cancel_is_read_as_asked() -> None:
         execution_id="x", reason="enough", grace_period=Duration(seconds=600), request_id="r"
     )
     assert cancel(request) == AskedCancel("x", "enough", 600 * SECOND, "r")
+
+
+@pytest.mark.parametrize("kind", [pb.PauseRequest, pb.ResumeRequest, pb.PurgeRequest])
+def test_other_controls_name_an_execution_only(kind: Any) -> None:
+    asked = read_control(kind(execution_id="x", request_id="r"))
+    assert asked == AskedControl("x", "r")
+
+
+def test_a_retry_leaves_limits_as_they_are() -> None:
+    assert read_retry(pb.RetryRequest(execution_id="x")) == AskedRetry("x", None, None, "")
+
+
+def test_a_retry_may_set_other_limits() -> None:
+    request = pb.RetryRequest(
+        execution_id="x", max_budget_usd="2", run_timeout=Duration(seconds=5), request_id="r"
+    )
+    assert read_retry(request) == AskedRetry("x", 2 * 10**9, 5 * SECOND, "r")
+
+
+@pytest.mark.parametrize(
+    ("request_", "asked"),
+    [
+        (pb.GetNestingRequest(execution_id="x"), AskedTree("x", "")),
+        (pb.GetNestingRequest(chat_message_id="m"), AskedTree("", "m")),
+        (pb.GetNestingRequest(), AskedTree("", "")),
+    ],
+)
+def test_a_tree_is_asked_for_by_its_top_or_by_a_message(
+    request_: pb.GetNestingRequest, asked: AskedTree
+) -> None:
+    assert read_get_nesting(request_) == asked
 
 
 def test_a_watch_has_defaults() -> None:
@@ -128,6 +167,14 @@ def test_a_watch_of_active_executions_has_a_filter_and_a_pace() -> None:
             pb.CancelRequest(execution_id="x", grace_period=Duration(seconds=601)),
             "grace_period",
         ),
+        (read_control, pb.PauseRequest(), "execution_id"),
+        (read_control, pb.PurgeRequest(execution_id="x", request_id="r" * 129), "request_id"),
+        (read_retry, pb.RetryRequest(), "execution_id"),
+        (read_retry, pb.RetryRequest(execution_id="x", max_budget_usd="-1"), "max_budget_usd"),
+        (read_retry, pb.RetryRequest(execution_id="x", run_timeout=Duration()), "run_timeout"),
+        (read_retry, pb.RetryRequest(execution_id="x", request_id="r" * 129), "request_id"),
+        (read_get_nesting, pb.GetNestingRequest(execution_id="x" * 129), "execution_id"),
+        (read_get_nesting, pb.GetNestingRequest(chat_message_id="\0"), "chat_message_id"),
         (watch, pb.WatchRequest(), "execution_id"),
         (watch, pb.WatchRequest(execution_id="x", resume_token="t" * 4097), "resume_token"),
         (

@@ -1,25 +1,29 @@
-"""ExecutionService."""
+"""ExecutionService: what starts executions and reads them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
-import msgspec
-
+from phaseline.app.batches import Batches, BatchStarted
+from phaseline.app.caller import Caller
 from phaseline.app.executions import Executions, Listed, Waited
 from phaseline.app.ports import Clock, Detail
+from phaseline.app.refusals import Refusal
 from phaseline.app.starting import Started
+from phaseline.app.trees import Trees
+from phaseline.domain.errors import PhaselineError
 from phaseline.domain.execution import Execution
 from phaseline.domain.ids import Key
 from phaseline.rpc.call import Call
 from phaseline.rpc.draining import Draining
+from phaseline.rpc.nestings import nesting_message
 from phaseline.v1 import execution_pb2
 from phaseline.v1 import execution_service_pb2 as pb
 from phaseline.watch.cursor import ActiveCursor
 from phaseline.watch.scope import Scope
 from phaseline.watch.token import Tokens
-from phaseline.watch.watching import Watching
+from phaseline.wire.batches import AskedBatch, read_batch
 from phaseline.wire.digests import request_digest
 from phaseline.wire.enums import EXECUTION_STATUS
 from phaseline.wire.executions import basic_message, status_message
@@ -31,37 +35,30 @@ from phaseline.wire.lists import (
     read_list_operations,
 )
 from phaseline.wire.operations import operation_message
-from phaseline.wire.requests import read_cancel, read_get, read_get_status, read_wait
+from phaseline.wire.requests import read_get, read_get_nesting, read_get_status, read_wait
 from phaseline.wire.starts import read_start
-from phaseline.wire.watches import read_watch, read_watch_active
+from phaseline.wire.status import status_of
 
 _STARTED = "Workflow execution started"
 _REPEATED = "nothing was started: the same request_id or step_key had started this execution"
 _VALID = "nothing was started: the request is valid, and asked for no more"
 
 
-class Defaults(msgspec.Struct, frozen=True):
-    """What a caller gets that does not say."""
-
-    grace: timedelta = timedelta(seconds=30)
-    bookmark_interval: timedelta = timedelta(seconds=15)
-
-
 class ExecutionService:
-    """Starts, reads, awaits and stops executions."""
+    """Starts, reads and awaits executions."""
 
     def __init__(
         self,
         executions: Executions,
+        batches: Batches,
+        trees: Trees,
         *,
         clock: Clock,
         tokens: Tokens,
-        watching: Watching,
         draining: Draining,
-        defaults: Defaults,
     ) -> None:
-        self._executions, self._clock, self._tokens = executions, clock, tokens
-        self._watching, self._draining, self._defaults = watching, draining, defaults
+        self._executions, self._batches, self._trees = executions, batches, trees
+        self._clock, self._tokens, self._draining = clock, tokens, draining
 
     async def Execute(self, request: pb.ExecuteRequest, call: Call) -> pb.ExecuteResponse:
         start = read_start(request, call.traceparent)
@@ -69,7 +66,23 @@ class ExecutionService:
             await self._executions.validate(call.caller, start)
             return pb.ExecuteResponse(workflow_id=start.workflow_id, message=_VALID)
         started = await self._executions.execute(call.caller, start, request_digest(request))
-        return self._started(call, started)
+        return self._started(call.caller, started)
+
+    async def ExecuteBatch(
+        self, request: pb.ExecuteBatchRequest, call: Call
+    ) -> pb.ExecuteBatchResponse:
+        asked = read_batch(request, call.traceparent)
+        started = await self._batches.execute(
+            call.caller,
+            asked.readable,
+            batch_id=asked.batch_id,
+            allow_partial=asked.allow_partial,
+            request_id=asked.request_id,
+            digest=request_digest(request),
+        )
+        return pb.ExecuteBatchResponse(
+            batch_id=started.batch_id, results=self._results(call.caller, asked, started)
+        )
 
     async def GetStatus(self, request: pb.GetStatusRequest, call: Call) -> pb.GetStatusResponse:
         asked = read_get_status(request)
@@ -82,29 +95,29 @@ class ExecutionService:
         detail = await self._executions.get(
             call.caller, asked.execution_id, full=asked.full, phase_ids=asked.phase_ids
         )
-        return self._detail(call, detail, full=asked.full, phase_ids=asked.phase_ids)
+        return self._detail(detail, full=asked.full, phase_ids=asked.phase_ids)
 
     async def List(self, request: pb.ListRequest, call: Call) -> pb.ListResponse:
         asked = read_list(request)
-        listed = await self._list(call, asked)
+        listed = await self._list(call.caller, asked)
         return pb.ListResponse(
             executions=self._shown(listed.page.executions),
             total_size=listed.page.total_size,
             page=0 if asked.page.token else asked.number,
             page_size=asked.page.size,
             next_page_token=listed.next_page_token,
-            resume_token=self._resume_token(call, asked, listed),
+            resume_token=self._resume_token(call.caller, asked, listed),
             total_size_capped=listed.page.total_size_capped,
         )
 
     async def ListActive(self, request: pb.ListActiveRequest, call: Call) -> pb.ListActiveResponse:
         asked = read_list_active(request)
-        listed = await self._list(call, asked)
+        listed = await self._list(call.caller, asked)
         return pb.ListActiveResponse(
             executions=self._shown(listed.page.executions),
             total_size=listed.page.total_size,
             next_page_token=listed.next_page_token,
-            resume_token=self._resume_token(call, asked, listed),
+            resume_token=self._resume_token(call.caller, asked, listed),
         )
 
     async def ListOperations(
@@ -126,6 +139,13 @@ class ExecutionService:
             next_page_token=listed.next_page_token,
         )
 
+    async def GetNesting(self, request: pb.GetNestingRequest, call: Call) -> pb.GetNestingResponse:
+        asked = read_get_nesting(request)
+        tree = await self._trees.get(
+            call.caller, execution_id=asked.execution_id, chat_message_id=asked.chat_message_id
+        )
+        return nesting_message(tree, self._clock.now())
+
     async def Wait(self, request: pb.WaitRequest, call: Call) -> pb.WaitResponse:
         asked = read_wait(request)
 
@@ -139,58 +159,16 @@ class ExecutionService:
             )
 
         waited = await self._draining.bound(wait, call.patience(asked.timeout))
-        answer = self._detail(call, waited.detail, full=asked.full)
+        answer = self._detail(waited.detail, full=asked.full)
         return pb.WaitResponse(
             execution=answer.execution,
             satisfied=waited.satisfied,
             resume_token=answer.resume_token,
         )
 
-    async def Cancel(self, request: pb.CancelRequest, call: Call) -> pb.CancelResponse:
-        asked = read_cancel(request, grace=self._defaults.grace)
-        controlled = await self._executions.cancel(
-            call.caller,
-            asked.execution_id,
-            reason=asked.reason,
-            grace=asked.grace,
-            request_id=asked.request_id,
-            digest=request_digest(request),
-        )
-        if controlled.answer.encoded:
-            execution = execution_pb2.Execution.FromString(controlled.answer.encoded)
-            return pb.CancelResponse(execution=execution)
-        # Read again, since what the command answers has no revision yet.
-        current = await self._executions.status(call.caller, asked.execution_id)
-        return pb.CancelResponse(execution=basic_message(current, self._clock.now()))
-
-    def Watch(self, request: pb.WatchRequest, call: Call) -> AsyncGenerator[bytes, None]:
-        asked = read_watch(request, bookmark_interval=self._defaults.bookmark_interval)
-        return self._watching.watch(
-            call.caller,
-            asked.execution_id,
-            resume_token=asked.resume_token,
-            full=asked.full,
-            descendants=asked.descendants,
-            bookmark_interval=asked.bookmark_interval,
-            credentials_end=call.identity.expires_at,
-        )
-
-    def WatchActive(
-        self, request: pb.WatchActiveRequest, call: Call
-    ) -> AsyncGenerator[bytes, None]:
-        asked = read_watch_active(request, bookmark_interval=self._defaults.bookmark_interval)
-        return self._watching.watch_active(
-            call.caller,
-            asked.matching,
-            resume_token=asked.resume_token,
-            min_interval=asked.min_interval,
-            bookmark_interval=asked.bookmark_interval,
-            credentials_end=call.identity.expires_at,
-        )
-
-    async def _list(self, call: Call, asked: AskedExecutions) -> Listed:
+    async def _list(self, caller: Caller, asked: AskedExecutions) -> Listed:
         return await self._executions.list(
-            call.caller,
+            caller,
             matching=asked.matching,
             order=asked.order,
             page_size=asked.page.size,
@@ -202,12 +180,12 @@ class ExecutionService:
         now = self._clock.now()
         return [basic_message(execution, now) for execution in executions]
 
-    def _resume_token(self, call: Call, asked: AskedExecutions, listed: Listed) -> str:
-        scope = Scope(call.caller.workspace_id, asked.matching)
+    def _resume_token(self, caller: Caller, asked: AskedExecutions, listed: Listed) -> str:
+        scope = Scope(caller.workspace_id, asked.matching)
         return self._tokens.of_active(scope, ActiveCursor(listed.page.revision))
 
     def _detail(
-        self, call: Call, detail: Detail, *, full: bool, phase_ids: Sequence[str] = ()
+        self, detail: Detail, *, full: bool, phase_ids: Sequence[str] = ()
     ) -> pb.GetResponse:
         now, execution = self._clock.now(), detail.execution
         return pb.GetResponse(
@@ -217,7 +195,7 @@ class ExecutionService:
             resume_token=self._tokens.of_execution(execution.key, detail.revision),
         )
 
-    def _started(self, call: Call, started: Started) -> pb.ExecuteResponse:
+    def _started(self, caller: Caller, started: Started) -> pb.ExecuteResponse:
         return pb.ExecuteResponse(
             execution_id=started.execution_id,
             workflow_id=started.workflow_id,
@@ -226,7 +204,25 @@ class ExecutionService:
             created=started.created,
             # Before the commit that made it, so that a watch from here sees all of it.
             resume_token=self._tokens.of_execution(
-                Key(call.caller.workspace_id, started.execution_id), started.revision - 1
+                Key(caller.workspace_id, started.execution_id), started.revision - 1
             ),
             revision=started.revision,
         )
+
+    def _results(
+        self, caller: Caller, asked: AskedBatch, started: BatchStarted
+    ) -> list[pb.ExecuteBatchResult]:
+        """Return one result for each start that was asked for, tried or not."""
+        tried = iter(started.results)
+        return [
+            self._result(caller, start if isinstance(start, PhaselineError) else next(tried))
+            for start in asked.starts
+        ]
+
+    def _result(
+        self, caller: Caller, found: Started | Refusal | PhaselineError
+    ) -> pb.ExecuteBatchResult:
+        if isinstance(found, Started):
+            return pb.ExecuteBatchResult(execution=self._started(caller, found))
+        error = found.error() if isinstance(found, Refusal) else found
+        return pb.ExecuteBatchResult(error=status_of(error))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, NoReturn, Protocol, TypeAlias
 
@@ -46,14 +46,14 @@ class Interceptor:
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
 
-    def handler(self, method: Method, servicer: object) -> Handler:
-        """Return the handler of *method*, answered by the method of *servicer* of that name."""
-        behaviour = getattr(servicer, method.name, None)
-        if behaviour is None:
-            return missing(method.path)
-        if method.is_stream:
-            return self._stream(method, behaviour)
-        return self._unary(method, behaviour)
+    def handler(self, method: Method, servicers: Iterable[object]) -> Handler:
+        """Return the handler of *method*, answered by the first servicer that has it."""
+        for servicer in servicers:
+            behaviour = getattr(servicer, method.name, None)
+            if behaviour is not None:
+                make = self._stream if method.is_stream else self._unary
+                return make(method, behaviour)
+        return missing(method.path)
 
     def _unary(self, method: Method, behaviour: Unary) -> Handler:
         identify = self._authenticator.identify

@@ -44,7 +44,7 @@ class CannotListen(Exception):
 
 
 def build_server(
-    servicers: Mapping[str, object],
+    servicers: Mapping[str, Sequence[object]],
     health_servicer: Health,
     options: Options,
     authenticator: Authenticator | None = None,
@@ -52,7 +52,8 @@ def build_server(
     """
     Return a server that is not started yet, and the port that it is bound to; 0 for a path.
 
-    *servicers* are by the full name of their service. Raises `CannotListen`.
+    *servicers* are by the full name of their service, which several may share. Raises
+    `CannotListen`.
     """
     server = grpc.aio.server(
         handlers=(_Paths(_handlers(servicers, health_servicer, authenticator or Anyone())),),
@@ -77,11 +78,17 @@ class _Paths(grpc.GenericRpcHandler):
 
 
 def _handlers(
-    servicers: Mapping[str, object], health_servicer: Health, authenticator: Authenticator
+    servicers: Mapping[str, Sequence[object]],
+    health_servicer: Health,
+    authenticator: Authenticator,
 ) -> Mapping[str, Handler]:
     known, anyone = Interceptor(authenticator), Interceptor(Anyone())
-    ours = {method.path: known.handler(method, servicers.get(method.service)) for method in METHODS}
-    standard = {method.path: anyone.handler(method, health_servicer) for method in health.METHODS}
+    ours = {
+        method.path: known.handler(method, servicers.get(method.service, ())) for method in METHODS
+    }
+    standard = {
+        method.path: anyone.handler(method, (health_servicer,)) for method in health.METHODS
+    }
     return ours | standard | dict(reflection_handlers((*SERVICES, health.SERVICE)))
 
 

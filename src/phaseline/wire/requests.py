@@ -1,4 +1,4 @@
-"""What is asked about one execution."""
+"""What is asked about one execution, or about one tree."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ _MOST_PHASES = 100
 _LONGEST_WAIT = timedelta(seconds=60)
 _WAIT = timedelta(seconds=30)
 _LAST_REVISION = 2**63 - 1
-_LONGEST_GRACE = timedelta(minutes=10)
-_REASON_LENGTH = 1024
 
 
 class AskedStatus(msgspec.Struct, frozen=True):
@@ -43,13 +41,11 @@ class AskedWait(msgspec.Struct, frozen=True):
     full: bool
 
 
-class AskedCancel(msgspec.Struct, frozen=True):
-    """An end to an execution."""
+class AskedTree(msgspec.Struct, frozen=True):
+    """A tree, by its top or by a chat message; one of them is empty."""
 
     execution_id: str
-    reason: str
-    grace: timedelta
-    request_id: str
+    chat_message_id: str
 
 
 def read_get_status(message: execution_service_pb2.GetStatusRequest) -> AskedStatus:
@@ -92,18 +88,12 @@ def read_wait(message: execution_service_pb2.WaitRequest) -> AskedWait:
     return asked
 
 
-def read_cancel(message: execution_service_pb2.CancelRequest, *, grace: timedelta) -> AskedCancel:
-    """Read a CancelRequest, *grace* for one that does not say; raise `InvalidArgument`."""
+def read_get_nesting(message: execution_service_pb2.GetNestingRequest) -> AskedTree:
+    """Read a GetNestingRequest; raise `InvalidArgument`."""
     checks = Checks()
-    asked = AskedCancel(
-        checks.id("execution_id", message.execution_id),
-        checks.text("reason", message.reason, _REASON_LENGTH),
-        (
-            checks.span("grace_period", message.grace_period, most=_LONGEST_GRACE)
-            if message.HasField("grace_period")
-            else grace
-        ),
-        checks.text("request_id", message.request_id, ID_LENGTH),
+    asked = AskedTree(
+        checks.text("execution_id", message.execution_id, ID_LENGTH),
+        checks.text("chat_message_id", message.chat_message_id, ID_LENGTH),
     )
     checks.conclude()
     return asked
