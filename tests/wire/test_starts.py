@@ -37,6 +37,8 @@ SAME: dict[str, Any] = {
     "output_schema_name": "summary",
     "workflow_version": 3,
 }
+#: Not looked for, or refused for what they are made of when the start is checked.
+KEPT_AS_GIVEN = {"task", "execution_id", "lease_token", "output_schema_name"}
 #: How what the domain has otherwise is sent.
 OTHERWISE: dict[str, Any] = {
     "inputs": {"topic": "rivers"},
@@ -80,6 +82,14 @@ def test_what_is_unset_is_unset() -> None:
         (ExecuteRequest(run_timeout=Duration(seconds=-1)), "run_timeout"),
         (ExecuteRequest(max_budget_usd="much"), "max_budget_usd"),
         (ExecuteRequest(start_at=Timestamp(nanos=-1)), "start_at"),
+        (ExecuteRequest(repos=["acme/site", "\0"]), "repos"),
+        (ExecuteRequest(labels={"\0": "prod"}), "labels"),
+        (ExecuteRequest(labels={"env": "\0"}), "labels"),
+        *(
+            (ExecuteRequest(**{name: "a\0"}), name)
+            for name, value in SAME.items()
+            if isinstance(value, str) and name not in KEPT_AS_GIVEN
+        ),
     ],
 )
 def test_what_cannot_be_read_has_its_path(request_: ExecuteRequest, field: str) -> None:

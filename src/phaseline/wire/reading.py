@@ -17,6 +17,7 @@ from phaseline.domain.money import parse_amount
 T = TypeVar("T")
 
 NOTHING = timedelta()
+NO_NUL = "must not contain the character U+0000"
 # So that no sum of a moment and a span leaves the calendar.
 LONGEST_SPAN = timedelta(days=36_500)
 
@@ -65,7 +66,7 @@ class Checks:
         elif required and not value:
             self.note(field, "is required")
         elif "\0" in value:
-            self.note(field, "must not contain the character U+0000")
+            self.note(field, NO_NUL)
         return value
 
     def id(self, field: str, value: str) -> str:

@@ -5,7 +5,21 @@ from __future__ import annotations
 from phaseline.domain.start import StartRequest
 from phaseline.v1 import execution_service_pb2
 from phaseline.wire.payloads import payload_of
-from phaseline.wire.reading import Checks
+from phaseline.wire.reading import NO_NUL, Checks
+
+_LOOKED_FOR = (
+    "workflow_id",
+    "request_id",
+    "parent_execution_id",
+    "step_key",
+    "session_id",
+    "user_id",
+    "responder_id",
+    "chat_message_id",
+    "queue_name",
+    "concurrency_key",
+    "deployment_id",
+)
 
 
 def read_start(
@@ -54,5 +68,17 @@ def read_start(
         workflow_version=message.workflow_version,
         traceparent=traceparent,
     )
+    _check_characters(request, checks)
     checks.conclude()
     return request
+
+
+def _check_characters(request: StartRequest, checks: Checks) -> None:
+    """Note texts that not every database can look for."""
+    for name in _LOOKED_FOR:
+        if "\0" in getattr(request, name):
+            checks.note(name, NO_NUL)
+    if any("\0" in repo for repo in request.repos):
+        checks.note("repos", NO_NUL)
+    if any("\0" in key or "\0" in value for key, value in request.labels.items()):
+        checks.note("labels", NO_NUL)
