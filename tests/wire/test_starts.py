@@ -51,6 +51,10 @@ OTHERWISE: dict[str, Any] = {
 }
 
 
+def made(field: str, value: Any) -> ExecuteRequest:
+    return ExecuteRequest(**{field: value})
+
+
 def test_every_field_is_read() -> None:
     told = read_start(ExecuteRequest(**SAME, **OTHERWISE), "trace")
     assert told == StartRequest(
@@ -86,7 +90,7 @@ def test_what_is_unset_is_unset() -> None:
         (ExecuteRequest(labels={"\0": "prod"}), "labels"),
         (ExecuteRequest(labels={"env": "\0"}), "labels"),
         *(
-            (ExecuteRequest(**{name: "a\0"}), name)
+            (made(name, "a\0"), name)
             for name, value in SAME.items()
             if isinstance(value, str) and name not in KEPT_AS_GIVEN
         ),
