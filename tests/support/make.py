@@ -66,6 +66,11 @@ def execution(
     return made if made.admitted or not admitted else replace(made, admitted=True)
 
 
+def start_request(workflow_id: str = "flow", **fields: object) -> StartRequest:
+    """Return what a caller says that starts an execution."""
+    return StartRequest(**({"workflow_id": workflow_id} | fields))  # type: ignore[arg-type]
+
+
 def limit(max_running: int, key: str = "") -> ConcurrencyLimit:
     """Return a concurrency limit."""
     return ConcurrencyLimit(max_running, key)

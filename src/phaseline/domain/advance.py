@@ -83,8 +83,11 @@ def hold_leases(execution: Execution, now: datetime) -> Execution:
     """
     Return *execution* with each lease held for as long as it was made for, from *now* on.
 
-    For a server that starts: while none was there, workers could report to nobody.
+    For a server that starts: while none was there, workers could report to nobody. Itself if
+    nothing is leased.
     """
+    if not any(True for _ in execution.leases()):
+        return execution
     phases = tuple(
         phase if phase.lease is None else replace(phase, lease=_held(phase.lease, now))
         for phase in execution.phases

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from phaseline.app.changes import Announcer
 from phaseline.app.ports import Clock, Encoder, Needs
+from phaseline.domain.advance import hold_leases
 from phaseline.domain.ids import Key
 from phaseline.store import migrate, tables
 from phaseline.store.batch import Loaded
@@ -103,6 +104,13 @@ class Store:
         self, announcer: Announcer, encoder: Encoder, clock: Clock, points: Points
     ) -> GroupWriter:
         """Return the writer, of which there may be one; its `run` must be made a task."""
+        # In memory only: were this process to end before a report renews them, the next would hold
+        # them again.
+        for execution in list(self.working.executions.values()):
+            held = hold_leases(execution, clock.now())
+            if held is not execution:
+                self.working.put(held)
+                self.working.indexes.replace(execution, held)
         return GroupWriter(
             SqliteBackend(self.database),
             self.working,

@@ -1,0 +1,15 @@
+"""The use-cases over a new database."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.app import App, opened
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[App]:
+    """Use-cases with default limits."""
+    async with opened(tmp_path / "phaseline.db") as app:
+        yield app
