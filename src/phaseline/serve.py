@@ -9,6 +9,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from ipaddress import ip_address
 
 import structlog
@@ -74,6 +75,7 @@ CRASH_VARIABLE = "PHASELINE_CRASH_AT"
 CANNOT_START = (SettingsError, CredentialsError, DatabaseInUse, CannotListen)
 
 _SERVICE = "phaseline.v1."
+_GRACE_OF_CONNECTIONS = timedelta(minutes=2)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -233,7 +235,13 @@ class Server:
                 ),
             },
             self._health,
-            Options(settings.listen, tls, max_request_size=settings.limits.request_size),
+            Options(
+                settings.listen,
+                tls,
+                max_request_size=settings.limits.request_size,
+                # A watch may be as old as its connection, and then goes on until its own end.
+                max_connection_grace=settings.watch.max_age + _GRACE_OF_CONNECTIONS,
+            ),
             authenticator,
         )
 
