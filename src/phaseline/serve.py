@@ -104,7 +104,8 @@ async def serve(settings: Settings, *, registry: Registry | None = None) -> None
 async def running(settings: Settings) -> AsyncIterator[Server]:
     """Open the store and serve it, for the block."""
     check_exposure(settings)
-    authenticator, tls = _authenticator(settings), _tls(settings)
+    authenticator = await asyncio.to_thread(_authenticator, settings)
+    tls = await asyncio.to_thread(_tls, settings)
     store = await open_store(settings.database_url)
     try:
         async with _Core(store).run() as core:
