@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -25,7 +25,8 @@ from phaseline.store.statements import Statement
 class Work:
     """What one transaction does."""
 
-    rows: Sequence[tuple[Statement, Sequence[rows.Row]]]
+    #: By statement, in the order in which they are run.
+    rows: Mapping[Statement, Sequence[rows.Row]]
     #: What needs more than rows, in the same transaction and after them.
     chores: Sequence[Callable[[Connection], object]] = ()
 
@@ -95,7 +96,7 @@ class _Preparation:
         self._add_requests()
         return Prepared(
             work=Work(
-                [(each, self._rows[each]) for each in st.ORDER if each in self._rows],
+                {each: self._rows[each] for each in st.ORDER if each in self._rows},
                 list(self._chores(housekeeping)),
             ),
             commit=Commit(self._revision, tuple(self._entries)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -174,11 +174,16 @@ class SqliteDatabase:
         self.lock.release()
 
 
-def _run_all(connection: Connection, work: Work) -> None:
+def run_rows(connection: Connection, rows: Mapping[Statement, Sequence[Row]]) -> None:
+    """Run statements for all of their rows, in the transaction of *connection*."""
     # Without SQLAlchemy, whose binding of rows would cost more than the database itself.
     driver = _driver(connection)
-    for statement, rows in work.rows:
-        _run(driver, statement, rows)
+    for statement in rows:
+        _run(driver, statement, rows[statement])
+
+
+def _run_all(connection: Connection, work: Work) -> None:
+    run_rows(connection, work.rows)
     for chore in work.chores:
         chore(connection)
 
