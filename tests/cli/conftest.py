@@ -1,5 +1,6 @@
 """A command line that runs in the test's own process, against a scripted server."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +42,7 @@ def no_blocking_call_in_the_loop() -> None:
 def plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run in an empty directory, in UTC, on no terminal and with no settings of this machine."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     for variable in ("PHASELINE_CONFIG", "PHASELINE_TOKEN", "COLUMNS", "FORCE_COLOR", "NO_COLOR"):

@@ -18,7 +18,7 @@ def test_each_kind_of_resource_has_its_line() -> None:
     progress = execution_pb2.Progress(percent=7, message="reading")
     assert said(execution(), phase(progress=progress), operation()) == [
         "execution repo-survey running 1/2 phases 12.3k tokens $0.42",
-        "phase report running attempt 1 on worker-1 7% reading",
+        "phase report running attempt 1 on worker-1 · 7% reading",
         "operation report Read completed 1.5s",
     ]
 
@@ -45,7 +45,7 @@ def test_a_failure_is_in_its_line() -> None:
         operation(success=False, error_message="no\nluck"),
     ) == [
         "execution repo-survey failed 1/2 phases 12.3k tokens $0.42 E_ODD: no luck",
-        "phase report failed attempt 1 E_ODD: no luck",
+        "phase report failed attempt 1 · E_ODD: no luck",
         "operation report Read failed 1.5s no luck",
     ]
 
@@ -67,4 +67,4 @@ def test_one_that_leaves_and_comes_back_is_told_again() -> None:
 def test_a_waiting_phase_says_when_it_goes_on() -> None:
     failure = execution_pb2.Failure(code="E")
     [line] = said(phase(status="PENDING", failure=failure, next_attempt_at=messages.timestamp()))
-    assert line.startswith("phase report pending attempt 1 next attempt ")
+    assert line.startswith("phase report pending attempt 1 · next attempt ")

@@ -73,16 +73,15 @@ def test_what_is_not_given_is_left_to_the_other_sources(
     assert serving.given.insecure
 
 
-def test_dev_has_a_worker_inside(program: Program, serving: Serving, tmp_path: Path) -> None:
-    (tmp_path / "my_handlers.py").write_text("")
+def test_dev_has_a_worker_inside(program: Program, serving: Serving) -> None:
     ended = program(
-        *("dev", "--slots", "4", "--queue", "a", "--queue", "b", "-m", "my_handlers"),
+        *("dev", "--slots", "4", "--queue", "a", "--queue", "b", "-m", "colorsys"),
     )
     assert ended.code == 0
     assert serving.registry is not None
     assert "command" in serving.registry.names
     worker = serving.given.worker
-    assert (worker.slots, worker.queues, worker.modules) == (4, ("a", "b"), ("my_handlers",))
+    assert (worker.slots, worker.queues, worker.modules) == (4, ("a", "b"), ("colorsys",))
     assert ended.err.splitlines() == [
         "starting on 127.0.0.1:7171; stop it with Ctrl-C",
         "try: phaseline apply --example repo-survey",

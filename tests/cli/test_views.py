@@ -51,6 +51,15 @@ def test_the_header_says_why_it_failed() -> None:
     assert drawn(header).splitlines()[-1] == "failure report: E_ODD: no luck"
 
 
+def test_a_long_failure_is_cut_only_while_the_screen_is_redrawn() -> None:
+    failed = followed(status="FAILED", failure=execution_pb2.Failure(message="long " * 50))
+    live = drawn(execution_view.header(failed, Frame(0, 60, 20)), width=60).splitlines()
+    whole = drawn(execution_view.header(failed, Frame(0, 60)), width=60)
+    assert len(live[-1]) == 60
+    assert live[-1].endswith("…")
+    assert whole.count("long") == 50
+
+
 def test_the_header_says_who_stopped_it() -> None:
     cancellation = execution_pb2.Cancellation(cancelled_by="ann", reason="wrong branch")
     header = execution_view.header(followed(status="CANCELLED", cancellation=cancellation), FRAME)

@@ -79,6 +79,7 @@ def test_an_execution_that_was_not_completed_exits_with_1(
     ended = program("watch", EXECUTION_ID)
     assert ended.code == 1
     assert f"{status.lower()} in 1m 2s" in ended.out
+    assert ended.err.endswith(f"again: phaseline retry {EXECUTION_ID}\n")
 
 
 def test_as_json_each_change_is_a_line(program: Program, service: FakeService) -> None:

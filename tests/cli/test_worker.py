@@ -22,7 +22,6 @@ from tests.support.fake_service import FakeService
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget the modules and handlers of a test at its end."""
     monkeypatch.setattr(registry, "default_registry", Registry())
-    monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:

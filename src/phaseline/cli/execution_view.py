@@ -46,8 +46,9 @@ def header(followed: Followed, frame: Frame) -> Group:
     lines = [_title(execution), _state(followed, frame)]
     lines += [_fact(label, text) for label, text in _facts(execution) if text]
     lines += [text for text in (_trouble(execution), _next_step(execution)) if text]
-    for line in lines:
-        line.no_wrap, line.overflow = True, "ellipsis"
+    if frame.height is not None:
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
     return Group(*lines)
 
 

@@ -72,9 +72,9 @@ def _phase(phase: Phase) -> str:
         parts.append(f"attempt {phase.attempt}")
     if phase.assigned_to_worker and style.phase_status(phase) == "running":
         parts.append(f"on {figures.plain(phase.assigned_to_worker)}")
-    if detail := phase_view.progress(Execution(), phase, wide=False).plain.strip():
-        parts.append(detail)
-    return " ".join(parts)
+    text = " ".join(parts)
+    detail = phase_view.progress(Execution(), phase, wide=False).plain.strip()
+    return f"{text} · {detail}" if detail else text
 
 
 def _operation(operation: Operation) -> str:

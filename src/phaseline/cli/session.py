@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from phaseline.client import Client
     from phaseline.settings import Settings
 
-_PATIENCE = timedelta(seconds=3)
+_PATIENCE = timedelta(seconds=5)
 
 
 class Session:

@@ -68,4 +68,7 @@ async def follow(
         response = await client.get(execution_id)
         screen.conclude(session.output, response.execution)
     if style.execution_status(followed.execution) != "completed":
+        session.output.note(
+            f"all of it: phaseline get {execution_id}; again: phaseline retry {execution_id}"
+        )
         raise typer.Exit(ExitCode.NOT_COMPLETED)
