@@ -39,6 +39,7 @@ CONFIG_FILE = Path("phaseline.toml")
 _DEFAULTS_IN_WORDS = {
     "db": "`phaseline.db` in `$XDG_DATA_HOME/phaseline`",
     "worker.worker_id": "host and process",
+    "worker.work_root": "`phaseline/agents` in `$XDG_STATE_HOME`",
 }
 _ONLY_IN_THE_FILE = ("prices",)
 
@@ -158,6 +159,10 @@ class Worker(Section):
     modules: Names = _said((), "Python modules with handlers, imported at start")
     worker_id: str = _said("", "its name, unique among those running")
     deployment_id: str = _said("", "code version that it announces")
+    pass_environment: Names = _said(
+        (), "variables of the worker that its programs and agents see besides the harmless ones"
+    )
+    work_root: Path | None = _said(None, "where agents work that are given no directory")
 
 
 class Price(Section):
