@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os.path
 import signal
 import tempfile
@@ -15,7 +14,7 @@ from phaseline.worker.context import Context
 from phaseline.worker.failures import HandlerError
 from phaseline.worker.handlers.capture import Capture
 from phaseline.worker.handlers.command_config import CommandConfig, parse_config
-from phaseline.worker.handlers.process import Process
+from phaseline.worker.handlers.process import Process, not_started
 from phaseline.worker.handlers.report_file import ReportFile
 from phaseline.worker.handlers.workdir import WorkDir, passed_on
 from phaseline.worker.limits import ARTIFACTS, PAYLOAD_BYTES
@@ -109,19 +108,7 @@ class _Command:
                 grace=self._config.grace_seconds,
             )
         except OSError as error:
-            raise self._not_started(error) from error
-
-    def _not_started(self, error: OSError) -> HandlerError:
-        program = self._argv[0]
-        match error.errno:
-            case errno.ENOENT:
-                return _never(f"there is no program {program!r}", "PROGRAM_NOT_FOUND")
-            case errno.EACCES | errno.ENOEXEC | errno.ENOTDIR:
-                return _never(f"{program!r} is no program: {error}", "PROGRAM_NOT_EXECUTABLE")
-            case errno.E2BIG:
-                return _never("arguments and variables are too long", "ARGUMENTS_TOO_LONG")
-            case _:
-                return HandlerError(str(error), code="PROGRAM_NOT_STARTED")
+            raise not_started(self._argv[0], error) from error
 
     def _failure(self, exit_code: int) -> HandlerError:
         # What a program says last says most; some say it on the wrong stream.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import IO, Self
 
+from phaseline.worker.failures import HandlerError
 from phaseline.worker.handlers.session import MARK, Session
 from phaseline.worker.threads import in_thread, to_its_end
 
@@ -146,6 +148,23 @@ class Process:
         finally:
             for pipe in self._pipes:
                 pipe.close()
+
+
+def not_started(program: str, error: OSError) -> HandlerError:
+    """Return why *program* could not be started, as the failure of an attempt."""
+    match error.errno:
+        case errno.ENOENT:
+            return _never(f"there is no program {program!r}", "PROGRAM_NOT_FOUND")
+        case errno.EACCES | errno.ENOEXEC | errno.ENOTDIR:
+            return _never(f"{program!r} is no program: {error}", "PROGRAM_NOT_EXECUTABLE")
+        case errno.E2BIG:
+            return _never("arguments and variables are too long", "ARGUMENTS_TOO_LONG")
+        case _:
+            return HandlerError(str(error), code="PROGRAM_NOT_STARTED")
+
+
+def _never(message: str, code: str) -> HandlerError:
+    return HandlerError(message, code=code, retryable=False)
 
 
 class _Pipe:

@@ -53,8 +53,8 @@ class WorkDir:
         self._inputs = self._root / "inputs"
         self._outputs = self._root / "outputs"
         self._artifacts = self._root / "artifacts"
-        self._prompt = self._root / "prompt.txt"
-        self._task = self._root / "task.txt"
+        self.prompt_file = self._root / "prompt.txt"
+        self.task_file = self._root / "task.txt"
         self._output = self._root / "output"
 
     def create(self, context: Context, script: str | None) -> None:
@@ -63,8 +63,8 @@ class WorkDir:
         for directory in (self.work, self._inputs, self._outputs, self._artifacts):
             directory.mkdir()
         self.report_file.touch()
-        self._prompt.write_bytes(context.prompt.encode())
-        self._task.write_bytes(context.task.encode())
+        self.prompt_file.write_bytes(context.prompt.encode())
+        self.task_file.write_bytes(context.task.encode())
         if script is not None:
             self.script.write_bytes(script.encode())
         for name, value in context.inputs.items():
@@ -82,8 +82,8 @@ class WorkDir:
             "PHASELINE_ATTEMPT": str(context.attempt),
             "PHASELINE_PYTHON": sys.executable,
             "PHASELINE_WORK_DIR": str(self.work),
-            "PHASELINE_PROMPT_FILE": str(self._prompt),
-            "PHASELINE_TASK_FILE": str(self._task),
+            "PHASELINE_PROMPT_FILE": str(self.prompt_file),
+            "PHASELINE_TASK_FILE": str(self.task_file),
             "PHASELINE_INPUTS_DIR": str(self._inputs),
             "PHASELINE_OUTPUTS_DIR": str(self._outputs),
             "PHASELINE_OUTPUT_FILE": str(self._output),
