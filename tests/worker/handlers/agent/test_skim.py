@@ -88,6 +88,16 @@ def test_a_text_without_end_takes_no_memory() -> None:
     assert len(skim.kept) < 1000
 
 
+def test_blanks_without_end_take_no_memory() -> None:
+    skim = Skim(1000, 100)
+    skim.feed(b'{"a": 1')
+    for _ in range(1000):
+        skim.feed(b" " * 10_000)
+    skim.feed(b"}")
+    assert len(skim.kept) < 2000
+    assert json.loads(skim.kept) == {"a": 1}
+
+
 def test_an_object_with_endless_keys_is_given_up() -> None:
     data = b"{" + b",".join(b'"key%d": 1' % n for n in range(20_000)) + b"}"
     assert skimmed(data, room=5000, longest_text=100).is_hopeless

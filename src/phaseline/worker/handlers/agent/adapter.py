@@ -33,6 +33,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     budget_usd: str = ""
     #: Session of the agent to take up again; empty begins one.
     session_id: str = ""
+    #: Arguments of the caller's own.
+    args: tuple[str, ...] = ()
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):

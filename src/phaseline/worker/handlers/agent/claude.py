@@ -24,7 +24,7 @@ def _arguments(order: Order) -> list[str]:
         arguments += ["--max-budget-usd", order.budget_usd]
     if order.session_id:
         arguments += ["--resume", order.session_id]
-    return arguments
+    return [*arguments, *order.args]
 
 
 CLAUDE = Adapter(

@@ -16,6 +16,7 @@ def _arguments(order: Order) -> list[str]:
     arguments = ["exec", "--json", "--skip-git-repo-check", "--sandbox", _SANDBOXES[order.access]]
     if order.model:
         arguments += ["--model", order.model]
+    arguments += order.args
     if order.session_id:
         arguments += ["resume", order.session_id]
     return [*arguments, "-"]

@@ -15,7 +15,7 @@ def _arguments(order: Order) -> list[str]:
         arguments += ["--model", order.model]
     if order.session_id:
         arguments += ["--resume", order.session_id]
-    return arguments
+    return [*arguments, *order.args]
 
 
 GEMINI = Adapter(

@@ -14,7 +14,7 @@ from phaseline.domain.report import OperationReport
 from phaseline.domain.usage import ModelUsage, merge
 from phaseline.worker.handlers.agent.recent import Recent
 from phaseline.worker.limits import ID_LENGTH, MODELS
-from phaseline.worker.values import payload_of, shortened
+from phaseline.worker.values import payload_of, plain, shortened
 
 #: Of an operation's input or output.
 PREVIEW_BYTES = 16 * 1024
@@ -177,7 +177,7 @@ class Journal:
 def operation_id(key: str) -> str:
     """Return the operation_id for *key*: the key itself, or if that is too long a digest."""
     if len(key) <= ID_LENGTH:
-        return key
+        return plain(key, ID_LENGTH) or "unnamed"
     return f"{key[: ID_LENGTH - 33]}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 

@@ -7,7 +7,7 @@ from phaseline.worker.handlers.agent.jsonl_stream import JsonlReader, is_jsonl
 
 
 def _arguments(order: Order) -> list[str]:
-    return []
+    return list(order.args)
 
 
 JSONL = Adapter(

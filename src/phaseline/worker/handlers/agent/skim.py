@@ -72,7 +72,9 @@ class Skim:
         if end - at > min(self._longest_text, self._limit - len(self._kept)):
             end = _end(_PLAIN, data, at)
             if len(self._kept) + end - at > self._limit + _SLACK:
-                return self._copy_short(data, at, end)
+                if data[at:end].strip():
+                    return self._copy_short(data, at, end)
+                at = end  # blanks say nothing
         self._kept += data[at:end]
         return self._copy_mark(data, end) if end < len(data) else end
 
@@ -101,12 +103,8 @@ class Skim:
         if comma >= 0:
             self._kept += data[at : comma + 1]
             at = comma + 1
-        else:
-            first = data[at:end].lstrip()[:1]
-            if not first:
-                return end
-            if first == b":":
-                self._kept += first
+        elif data[at:end].lstrip().startswith(b":"):
+            self._kept += b":"
         self._close_early()
         return at
 

@@ -53,8 +53,14 @@ class Tokens(msgspec.Struct, frozen=True):
     def of(self, model: str, cost_nanos: int | None = None) -> ModelUsage:
         """Return them as the usage of *model*."""
         name = plain(model, ID_LENGTH) or UNKNOWN_MODEL
-        counts = (min(each, TOKENS) for each in self.counts)
-        return ModelUsage(name, *counts, cost_nanos=cost_nanos)
+        return ModelUsage(
+            name,
+            min(self.input, TOKENS),
+            min(self.output, TOKENS),
+            min(self.cache_creation, TOKENS),
+            min(self.cache_read, TOKENS),
+            cost_nanos,
+        )
 
     @classmethod
     def in_usage(cls, usage: ModelUsage) -> Self:
