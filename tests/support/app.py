@@ -1,9 +1,13 @@
 """The use-cases over a real SQLite store, on a clock that moves only when a test says so."""
 
 import asyncio
+import atexit
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -14,10 +18,11 @@ from phaseline.app.assignments import Assigned, Assignments
 from phaseline.app.batches import Batches
 from phaseline.app.caller import Caller
 from phaseline.app.changes import Commit
-from phaseline.app.controlling import Tick
+from phaseline.app.controlling import Controlled, Tick
 from phaseline.app.controls import Controls
 from phaseline.app.executions import Executions
 from phaseline.app.limits import Limits
+from phaseline.app.ports import Committed
 from phaseline.app.prices import Price, PriceList
 from phaseline.app.starting import Started
 from phaseline.app.tokens import Signer
@@ -192,15 +197,29 @@ class App:
 
     async def cancel(self, execution_id: str, grace: timedelta = make.LEASE) -> Execution:
         """Cancel an execution, and return it."""
-        controlled = await self.controls.cancel(
-            self.caller, execution_id, reason="enough", grace=grace
+        return _acted(
+            await self.controls.cancel(self.caller, execution_id, reason="enough", grace=grace)
         )
-        assert controlled.answer.execution is not None
-        return controlled.answer.execution
 
     async def artifact(self, artifact_id: str) -> tuple[Artifact, bytes | None]:
         """Return an artifact with its bytes."""
         return await self.artifacts.get(self.caller, artifact_id)
+
+    async def pause(self, execution_id: str) -> Execution:
+        """Pause an execution, and return it."""
+        return _acted(await self.controls.pause(self.caller, execution_id))
+
+    async def resume(self, execution_id: str) -> Execution:
+        """Resume an execution, and return it."""
+        return _acted(await self.controls.resume(self.caller, execution_id))
+
+    async def retry(self, execution_id: str, **fields: object) -> Execution:
+        """Retry an execution, and return it."""
+        return _acted(await self.controls.retry(self.caller, execution_id, **fields))  # type: ignore[arg-type]
+
+    async def purge(self, execution_id: str) -> Execution:
+        """Purge an execution, and return it."""
+        return _acted(await self.controls.purge(self.caller, execution_id))
 
     async def passes(self, by: timedelta) -> None:
         """Let time pass, and act."""
@@ -209,10 +228,34 @@ class App:
             continue
 
 
+def _acted(controlled: Committed[Controlled]) -> Execution:
+    assert controlled.answer.execution is not None, "there is such an execution"
+    return controlled.answer.execution
+
+
 def reporting(assigned: Assigned | str, outcome: Outcome | None = None, **news: object) -> Report:
     """Return a report on a lease."""
     token = assigned if isinstance(assigned, str) else assigned.lease_token
     return replace(Report(token, outcome=outcome), **news)
+
+
+async def new_database(path: Path) -> None:
+    """Put an empty database at *path*: a copy, since migrating takes longer than most tests."""
+    template = _template()
+    if _is_missing(template):
+        await (await open_store(str(template))).close()
+    shutil.copy(template, path)
+
+
+def _is_missing(path: Path) -> bool:
+    return not path.exists()
+
+
+@cache
+def _template() -> Path:
+    directory = tempfile.TemporaryDirectory(prefix="phaseline-")
+    atexit.register(directory.cleanup)
+    return Path(directory.name) / "empty.db"
 
 
 @asynccontextmanager
@@ -223,6 +266,8 @@ async def opened(
     prices: dict[str, Price] | None = None,
 ) -> AsyncIterator[App]:
     """Open the database at *path* and run the use-cases over it, for the block."""
+    if _is_missing(path):
+        await new_database(path)
     store = await open_store(str(path))
     app = App(store, clock or ManualClock(), limits or Limits(), prices or {})
     writing = asyncio.create_task(app.writer.run())

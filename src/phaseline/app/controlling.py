@@ -31,6 +31,14 @@ class Controlled(msgspec.Struct, frozen=True):
     encoded: bytes = b""
     #: The control did something.
     changed: bool = False
+    #: What it found, if it did.
+    before: Execution | None = None
+
+    def committed(self, revision: int) -> Controlled:
+        """Return the same as the commit of *revision* left it."""
+        if not self.changed or self.execution is None:
+            return self
+        return Controlled(self.execution.committed(self.before, revision), changed=True)
 
 
 class Move(Protocol):
@@ -69,7 +77,7 @@ class Control(msgspec.Struct, frozen=True):
         after = changes.execution(self.key)
         did_something = after is not before
         return Decision(
-            Controlled(after, changed=did_something),
+            Controlled(after, changed=did_something, before=before),
             executions=changed,
             renewals=renewed,
             remembered=self.idempotency.remember(key=self.key),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from msgspec.structs import replace
-
 from phaseline.app.caller import Caller
 from phaseline.app.controlling import (
     Control,
@@ -113,8 +111,4 @@ class Controls:
 
     async def _control(self, control: Control) -> Committed[Controlled]:
         committed = await self._writer.post(control)
-        controlled = committed.answer
-        if controlled.execution is None or not controlled.changed:
-            return committed
-        execution = replace(controlled.execution, revision=committed.revision)
-        return Committed(replace(controlled, execution=execution), committed.revision)
+        return Committed(committed.answer.committed(committed.revision), committed.revision)

@@ -283,6 +283,17 @@ class Execution(msgspec.Struct, frozen=True, dict=True):
             if phase.lease is not None:
                 yield position, phase, phase.lease
 
+    def committed(self, before: Execution | None, revision: int) -> Execution:
+        """Return it as the commit of *revision* leaves it, which found it as *before*."""
+        phases = tuple(
+            phase
+            # A phase that no command has changed is the same object.
+            if before is not None and before.phases[position] is phase
+            else msgspec.structs.replace(phase, revision=revision)
+            for position, phase in enumerate(self.phases)
+        )
+        return msgspec.structs.replace(self, revision=revision, phases=phases)
+
     def with_phase(self, position: int, phase: Phase) -> Execution:
         """Return the execution with *phase* in its place; sums are not made anew."""
         phases = (*self.phases[:position], phase, *self.phases[position + 1 :])
