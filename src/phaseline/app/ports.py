@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -48,6 +48,9 @@ class Prices(Protocol):
 
     def cost_nanos(self, usage: ModelUsage) -> int | None:
         """Return what *usage* costs in nano-dollars, or None when its model has no known price."""
+
+    async def learn(self, models: Collection[str]) -> None:
+        """Look up *models*, so that `cost_nanos` need not wait for anything."""
 
 
 class Slot(msgspec.Struct, frozen=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import lru_cache
 
 import msgspec
 
@@ -12,6 +13,8 @@ from phaseline.domain.money import NANOS_PER_UNIT
 from phaseline.domain.usage import ModelUsage
 
 _PER = Decimal(1_000_000)
+_FEW = 1000
+_KEPT_PRICES = 4096
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -38,31 +41,52 @@ class PriceList:
 
     def __init__(self, own: Mapping[str, Price] | None = None) -> None:
         self._own = dict(own or {})
+        self._public: OrderedDict[str, Price | None] = OrderedDict()
 
     def cost_nanos(self, usage: ModelUsage) -> int | None:
-        """Return what *usage* costs in nano-dollars, or None when its model has no known price."""
+        """
+        Return what *usage* costs in nano-dollars, or None when its model has no known price.
+
+        Blocks while it looks up a model that it has not met, unless `learn` did so before.
+        """
         if usage.total_tokens == 0:
             return 0
-        own = self._own.get(usage.model)
-        return _public_cost(usage) if own is None else own.cost_nanos(usage)
+        price = self._own.get(usage.model)
+        if price is None:
+            if usage.model not in self._public:
+                self._keep(usage.model, _public_price(usage.model))
+            price = self._public[usage.model]
+        return None if price is None else price.cost_nanos(usage)
+
+    async def learn(self, models: Collection[str]) -> None:
+        """Look up *models*, so that `cost_nanos` need not."""
+        for model in models:
+            if model not in self._own and model not in self._public:
+                # In a thread: loading the list takes a second, not finding a model milliseconds.
+                self._keep(model, await asyncio.to_thread(_public_price, model))
+
+    def _keep(self, model: str, price: Price | None) -> None:
+        self._public[model] = price
+        while len(self._public) > _KEPT_PRICES:
+            self._public.popitem(last=False)
 
 
-@lru_cache(maxsize=4096)
-def _public_cost(usage: ModelUsage) -> int | None:
-    # Imported late: its price tables take a while to load, and many servers never need them.
+def _public_price(model: str) -> Price | None:
+    # Imported late: its price tables take memory and time, and many servers never need them.
     from genai_prices import Usage, calc_price
 
-    cached = usage.cache_creation_tokens + usage.cache_read_tokens
+    def dollars(**usage: int) -> Decimal:
+        """Return the price of a million tokens, from that of few."""
+        return calc_price(Usage(**usage), model_ref=model).total_price * (_PER / _FEW)
+
+    # By parts, and for few tokens: what is reported is the sum over many requests, and a price that
+    # rises with the length of a request must not rise with their number.
     try:
-        price = calc_price(
-            Usage(
-                input_tokens=usage.input_tokens + cached,
-                output_tokens=usage.output_tokens,
-                cache_write_tokens=usage.cache_creation_tokens,
-                cache_read_tokens=usage.cache_read_tokens,
-            ),
-            model_ref=usage.model,
+        return Price(
+            input=dollars(input_tokens=_FEW),
+            output=dollars(output_tokens=_FEW),
+            cache_creation=dollars(input_tokens=_FEW, cache_write_tokens=_FEW),
+            cache_read=dollars(input_tokens=_FEW, cache_read_tokens=_FEW),
         )
     except LookupError:
         return None
-    return int((price.total_price * NANOS_PER_UNIT).to_integral_value(ROUND_HALF_EVEN))

@@ -101,6 +101,14 @@ class Work:
 
         What is lost or late is told in the directive, not raised.
         """
+        unpriced = {
+            usage.model
+            for report in reports
+            for usage in report.usage_by_model or ()
+            if usage.cost_nanos is None
+        }
+        if unpriced:
+            await self._prices.learn(unpriced)
         posted = [self._post(caller, report) for report in reports]
         # Posted behind them, it finds the phases that they make ready in the same commit.
         leasing = None
