@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from phaseline import settings
 from phaseline.cli.failures import Refused
 from phaseline.cli.worker import handlers
 from phaseline.worker import registry
@@ -30,8 +31,12 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     structlog.reset_defaults()
 
 
+def found(*modules: str) -> Registry:
+    return handlers(settings.load(worker={"modules": modules}))
+
+
 def test_the_handlers_that_ship_are_always_there() -> None:
-    assert "command" in handlers(()).names
+    assert set(found().names) == {"agent", "command"}
 
 
 def test_modules_are_found_in_the_working_directory(tmp_path: Path) -> None:
@@ -40,7 +45,7 @@ def test_modules_are_found_in_the_working_directory(tmp_path: Path) -> None:
         "@registry.default_registry.handler('greet')\n"
         "def greet(context): return 'hi'\n"
     )
-    assert set(handlers(("my_handlers",)).names) == {"greet", "command"}
+    assert set(found("my_handlers").names) == {"greet", "agent", "command"}
 
 
 def test_a_handler_of_a_module_replaces_one_that_ships(tmp_path: Path) -> None:
@@ -49,21 +54,21 @@ def test_a_handler_of_a_module_replaces_one_that_ships(tmp_path: Path) -> None:
         "@registry.default_registry.handler('command')\n"
         "def mine(context): return 'mine'\n"
     )
-    found = handlers(("my_command",)).get("command")
-    assert found is not None
-    assert getattr(found.function, "__name__", "") == "mine"
+    mine = found("my_command").get("command")
+    assert mine is not None
+    assert getattr(mine.function, "__name__", "") == "mine"
 
 
 @pytest.mark.parametrize("name", ["my_missing", "my_missing.inner"])
 def test_a_module_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(Refused, match=f"there is no module '{name}'"):
-        handlers((name,))
+        found(name)
 
 
 def test_a_module_that_lacks_another_says_which(tmp_path: Path) -> None:
     (tmp_path / "my_handlers.py").write_text("import no_such_thing\n")
     with pytest.raises(Refused, match="module 'my_handlers' needs 'no_such_thing'"):
-        handlers(("my_handlers",))
+        found("my_handlers")
 
 
 class Working:
@@ -123,3 +128,17 @@ def test_a_module_that_is_missing_is_wrong_usage(program: Program, working: Work
         "error: there is no module 'my_missing'",
         "hint: it is looked for in the working directory and among installed packages",
     ]
+
+
+def test_programs_see_the_variables_that_are_named(
+    program: Program, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+
+    def made(**options: object) -> object:
+        given.update(options)
+        return lambda context: None
+
+    monkeypatch.setattr("phaseline.worker.handlers.command.CommandHandler", made)
+    assert program("worker", "--pass-environment", "A", "--pass-environment", "B").code == 0
+    assert given == {"pass_environment": ("A", "B")}

@@ -97,9 +97,23 @@ class Inside:
         ),
     ] = None
 
+    pass_environment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Variable that programs and agents see as well; repeatable.",
+            show_default=False,
+        ),
+    ] = None
+
     def settings(self) -> dict[str, Any]:
         """Return the section `worker` that the options say."""
-        return {"slots": self.slots, "queues": self.queue or None, "modules": self.module or None}
+        return {
+            "slots": self.slots,
+            "queues": self.queue or None,
+            "modules": self.module or None,
+            "pass_environment": self.pass_environment or None,
+        }
 
 
 async def dev(session: Session, listening: Listening, inside: Inside, logging: Logging) -> None:
@@ -109,7 +123,7 @@ async def dev(session: Session, listening: Listening, inside: Inside, logging: L
     )
     session.output.note(f"starting on {settings.listen}; stop it with Ctrl-C")
     session.output.note("try: phaseline apply --example repo-survey")
-    await _serve(settings, handlers(settings.worker.modules))
+    await _serve(settings, handlers(settings))
 
 
 async def serve(session: Session, listening: Listening, logging: Logging) -> None:

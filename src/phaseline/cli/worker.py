@@ -15,7 +15,7 @@ from phaseline.cli.session import Session, credentials
 
 if TYPE_CHECKING:
     from phaseline.settings import Settings
-    from phaseline.worker.registry import Registry
+    from phaseline.worker.registry import HandlerFunction, Registry
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,14 @@ class Working:
     deployment_id: Annotated[
         str | None, typer.Option(help="Code version to announce.", show_default=False)
     ] = None
+    pass_environment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Variable that programs and agents see as well; repeatable.",
+            show_default=False,
+        ),
+    ] = None
     drain_timeout: Annotated[
         str | None,
         typer.Option(
@@ -73,29 +81,47 @@ async def worker(session: Session, working: Working, logging: Logging) -> None:
             "slots": working.slots,
             "worker_id": working.worker_id,
             "deployment_id": working.deployment_id,
+            "pass_environment": working.pass_environment or None,
         },
         drain_timeout=working.drain_timeout,
         **asdict(logging),
     )
     set_up_logging(settings.log_level, settings.log_format)
-    await _run(settings, handlers(settings.worker.modules))
+    await _run(settings, handlers(settings))
 
 
-def handlers(modules: tuple[str, ...]) -> Registry:
-    """Return the handlers that ship, and those that *modules* register when imported."""
-    from phaseline.worker.handlers.command import CommandHandler
+def handlers(settings: Settings) -> Registry:
+    """Return the handlers that ship, and those that the modules register when imported."""
     from phaseline.worker.registry import Registry, default_registry
 
     # What `python -m` would find is found here as well, though a console script started us.
     if "" not in sys.path:
         sys.path.insert(0, "")
-    for name in modules:
+    for name in settings.worker.modules:
         _import(name)
     registry = Registry()
     registry.include(default_registry)
-    if registry.get("command") is None:
-        registry.add("command", CommandHandler())
+    for name, function in _shipped(settings).items():
+        if registry.get(name) is None:
+            registry.add(name, function)
     return registry
+
+
+def _shipped(settings: Settings) -> dict[str, HandlerFunction]:
+    from phaseline.app.prices import Price, PriceList
+    from phaseline.worker.handlers.agent import AgentHandler
+    from phaseline.worker.handlers.command import CommandHandler
+
+    chosen = settings.worker
+    own = {model: Price(**price.model_dump()) for model, price in settings.prices.items()}
+    return {
+        "command": CommandHandler(pass_environment=chosen.pass_environment),
+        "agent": AgentHandler(
+            pass_environment=chosen.pass_environment,
+            work_root=chosen.work_root,
+            prices=PriceList(own),
+        ),
+    }
 
 
 def _import(name: str) -> None:
