@@ -1,7 +1,7 @@
 """
 The statements behind a list of executions: which rows, in which order, and how many there are.
 
-Each filter alone is answered from an index in the order of the list, so that a page costs the same
+Each filter alone, and each order alone, is answered along an index, so that a page costs the same
 however large the table has grown.
 """
 
@@ -13,78 +13,52 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
+    Subquery,
     and_,
-    exists,
     func,
     literal,
     select,
-    text,
     tuple_,
+    union,
     union_all,
 )
 
 from phaseline.app.queries import ExecutionFilter, ExecutionQuery, Order, Position
 from phaseline.domain.execution import Execution
-from phaseline.domain.lifecycle import ACTIVE
 from phaseline.store import rows
-from phaseline.store.tables import (
-    IS_ACTIVE,
-    execution_counts,
-    execution_labels,
-    execution_repos,
-    executions,
-)
+from phaseline.store.filtering import Conditions, Part, Walk, common, parts
+from phaseline.store.tables import execution_counts, executions
+from phaseline.store.unindexed import unindexed
 
 #: Matches that are counted where no counter is kept.
 MOST_COUNTED = 10_000
 
 _e = executions.c
-_ORDER: dict[Order, tuple[ColumnElement[Any], bool]] = {
-    Order.CREATED_AT_DESC: (_e.created_at, True),
-    Order.CREATED_AT_ASC: (_e.created_at, False),
+# What else than the time of creation a list can be ordered by.
+_COLUMNS = {
     # The revision is the order of the commits, which times of a clock may not be.
-    Order.UPDATED_AT_DESC: (_e.revision, True),
-    Order.COST_USD_DESC: (_e.cost_nanos, True),
-    Order.TOTAL_TOKENS_DESC: (_e.total_tokens, True),
+    Order.UPDATED_AT_DESC: "revision",
+    Order.COST_USD_DESC: "cost_nanos",
+    Order.TOTAL_TOKENS_DESC: "total_tokens",
 }
-_BY_CREATION = (Order.CREATED_AT_DESC, Order.CREATED_AT_ASC)
 
 
-def page(query: ExecutionQuery, *, is_dense: bool) -> Select[Any]:
+def page(query: ExecutionQuery, *, matches: int) -> Select[Any]:
     """
     Return the statement for one page and one row more, which tells whether there is another.
 
-    *is_dense*: so many rows match that walking the order and leaving out the others is fastest.
+    *matches* is how many there are, or more than `MOST_COUNTED`: of few it is fastest to sort all,
+    of many to walk in order and leave out the others.
     """
-    column, descending = _ORDER[query.order]
-    limit = query.limit + 1
-    varied = _varied(query.filter) if query.order in _BY_CREATION else None
-    if varied is None:
-        statement = _ordered(matching(query), column, descending)
-        if is_dense and query.filter.id_prefix:
-            statement = statement.with_hint(
-                executions, "INDEXED BY ix_executions_created_at", "sqlite"
-            )
-        return statement.limit(limit).offset(query.offset)
-    # One walk for each value, merged: a single IN would have to sort all that match.
-    name, values = varied
-    reach = limit + query.offset
-    walks = [
-        _ordered(matching(query, leave_out=name).where(_e[name] == value), column, descending)
-        .limit(reach)
-        .subquery()
-        for value in values
-    ]
-    merged = union_all(*(select(walk) for walk in walks)).subquery()
-    by = merged.c[column.key or ""]
-    return (
-        _ordered(select(merged), by, descending, merged.c.execution_id)
-        .limit(limit)
-        .offset(query.offset)
-    )
+    is_sparse = matches <= MOST_COUNTED and query.filter != ExecutionFilter()
+    if query.order in _COLUMNS:
+        by_column = _sorted_by_column if is_sparse else _walked_by_column
+        return by_column(query).limit(query.limit + 1).offset(query.offset)
+    keys = _by_creation(query, is_sparse=is_sparse and bool(query.filter.id_prefix)).subquery()
+    return _with(query, keys).order_by(*_order(query, keys.c.created_at, keys.c.execution_id))
 
 
-def counted(query: ExecutionQuery) -> Select[Any] | None:
+def counted(query: ExecutionQuery) -> Select[int] | None:
     """Return the statement that reads an exact total from the counters; None if they can't tell."""
     only = ExecutionFilter(
         statuses=query.filter.statuses,
@@ -105,10 +79,13 @@ def counted(query: ExecutionQuery) -> Select[Any] | None:
     return statement
 
 
-def count(query: ExecutionQuery) -> Select[Any]:
+def count(query: ExecutionQuery) -> Select[int]:
     """Return the statement that counts matches, up to one more than `MOST_COUNTED`."""
-    found = matching(query, columns=[literal(1).label("one")], after=False)
-    return select(func.count()).select_from(found.limit(MOST_COUNTED + 1).subquery())
+    walks = _walks(query)
+    if len(walks) > 1:
+        walks = [select(walk.limit(MOST_COUNTED + 1).subquery()) for walk in walks]
+    found = select(_merged(query, walks)).limit(MOST_COUNTED + 1)
+    return select(func.count()).select_from(found.subquery())
 
 
 def position_of(order: Order, execution: Execution) -> Position:
@@ -123,125 +100,90 @@ def position_of(order: Order, execution: Execution) -> Position:
     return Position(values[order], execution.spec.execution_id)
 
 
-def _ordered(
-    statement: Select[Any],
-    column: ColumnElement[Any],
-    descending: bool,
-    tie: ColumnElement[Any] = _e.execution_id,
-) -> Select[Any]:
-    if descending:
-        return statement.order_by(column.desc(), tie.desc())
-    return statement.order_by(column, tie)
+def _walked_by_column(query: ExecutionQuery) -> Select[Any]:
+    """Return what matches in the order of a figure, along the index of the figure."""
+    by: ColumnElement[Any] = _e[_COLUMNS[query.order]]
+    asked = common(_e.workspace_id, unindexed(_e.created_at), unindexed(_e.execution_id), query)
+    asked += [condition for part in _parts(query) for condition in part.conditions]
+    statement = _past(query, select(executions).where(*asked), by)
+    return statement.order_by(*_order(query, by, _e.execution_id))
 
 
-def matching(
-    query: ExecutionQuery,
-    *,
-    leave_out: str = "",
-    columns: Sequence[ColumnElement[Any]] = (),
-    after: bool = True,
-) -> Select[Any]:
-    """Return the select of all that match, from the place where the page before ended."""
-    wanted = query.filter
-    statement = select(*(columns or executions.c)).select_from(executions)
-    conditions = [_e.workspace_id == query.workspace_id]
-    if after and query.after is not None:
-        column, descending = _ORDER[query.order]
-        here = tuple_(column, _e.execution_id)
-        there = tuple_(literal(query.after.value), literal(query.after.execution_id))
-        conditions.append(here < there if descending else here > there)
-    conditions.extend(
-        _e[name].in_(values) if len(values) > 1 else _e[name] == values[0]
-        for name, values in _lists(wanted).items()
-        if name != leave_out
-    )
-    conditions.extend(_exact(wanted))
-    if leave_out != "status":
-        conditions.extend(_statuses(wanted))
-    return statement.where(and_(*conditions, *_tags(query)))
+def _sorted_by_column(query: ExecutionQuery) -> Select[Any]:
+    """Return the same, looked up one by one and sorted."""
+    by = unindexed(_e[_COLUMNS[query.order]])
+    statement = _with(query, _merged(query, _walks(query)))
+    return _past(query, statement, by).order_by(*_order(query, by, _e.execution_id))
 
 
-def _lists(matching: ExecutionFilter) -> dict[str, tuple[str, ...]]:
-    lists = {
-        "session_id": matching.session_ids,
-        "user_id": matching.user_ids,
-        "responder_id": matching.responder_ids,
-        "workflow_id": matching.workflow_ids,
-        "queue_name": matching.queue_names,
-    }
-    return {name: tuple(dict.fromkeys(values)) for name, values in lists.items() if values}
+def _past(query: ExecutionQuery, statement: Select[Any], by: ColumnElement[Any]) -> Select[Any]:
+    if query.after is None:
+        return statement
+    return statement.where(_is_past(query, query.after, by, _e.execution_id))
 
 
-def _varied(matching: ExecutionFilter) -> tuple[str, Sequence[str]] | None:
-    """Return the one filter with several values that is worth a walk for each."""
-    for name, values in _lists(matching).items():
-        if len(values) > 1:
-            return name, values
-    statuses = matching.wanted_statuses()
-    if statuses is not None and len(statuses) > 1 and statuses != ACTIVE:
-        return "status", sorted(status.value for status in statuses)
-    return None
+def _by_creation(query: ExecutionQuery, *, is_sparse: bool) -> Select[Any]:
+    """Return the keys of the page in order of creation."""
+    walks = _walks(query)
+    if len(walks) > 1:
+        # Of each as much as the page may reach into it.
+        reach = query.offset + query.limit + 1
+        walks = [select(_ordered(query, walk).limit(reach).subquery()) for walk in walks]
+        walks = [select(_merged(query, walks))]
+    ordered = _ordered(query, walks[0], is_sparse=is_sparse)
+    return ordered.limit(query.limit + 1).offset(query.offset)
 
 
-def _exact(matching: ExecutionFilter) -> list[ColumnElement[bool]]:
-    found = [
-        _e[name] == value
-        for name, value in (
-            ("chat_message_id", matching.chat_message_id),
-            ("batch_id", matching.batch_id),
-            ("parent_execution_id", matching.parent_execution_id),
-        )
-        if value
-    ]
-    if matching.root_execution_id:
-        # A root has no root above it in the table, so that it takes no room in the index.
-        found.append(
-            (_e.root_execution_id == matching.root_execution_id)
-            | (_e.execution_id == matching.root_execution_id)
-        )
-    if matching.created_after is not None:
-        found.append(_e.created_at >= rows.micros(matching.created_after))
-    if matching.created_before is not None:
-        found.append(_e.created_at < rows.micros(matching.created_before))
-    if matching.id_prefix:
-        found.append(_e.execution_id >= matching.id_prefix)
-        found.append(_e.execution_id < matching.id_prefix + chr(0x10FFFF))
+def _merged(query: ExecutionQuery, walks: Sequence[Select[Any]]) -> Subquery:
+    if len(walks) == 1:
+        return walks[0].subquery()
+    together = union if _parts(query)[0].overlaps else union_all
+    return together(*walks).subquery()
+
+
+def _with(query: ExecutionQuery, keys: Subquery) -> Select[Any]:
+    """Return the select of the executions of *keys*."""
+    same = and_(_e.workspace_id == query.workspace_id, _e.execution_id == keys.c.execution_id)
+    return select(executions).select_from(keys.join(executions, same))
+
+
+def _walks(query: ExecutionQuery) -> list[Select[Any]]:
+    """Return selects of created_at and execution_id that together find all that match."""
+    first, *others = _parts(query) or [Part([], [Walk([])])]
+    rest = [condition for part in others for condition in part.conditions]
+    return [_keys(query, walk, rest) for walk in first.walks]
+
+
+def _keys(query: ExecutionQuery, walk: Walk, rest: Conditions) -> Select[Any]:
+    """Return the select of the keys of what *walk* comes past and *rest* lets through."""
+    c = walk.table.c
+    asked = common(c.workspace_id, c.created_at, c.execution_id, query)
+    found = select(c.created_at, c.execution_id).where(*asked, *walk.conditions, *rest)
+    if rest and walk.table is not executions:
+        same = and_(_e.workspace_id == c.workspace_id, _e.execution_id == c.execution_id)
+        found = found.select_from(walk.table.join(executions, same))
+    if query.after is not None and query.order not in _COLUMNS:
+        found = found.where(_is_past(query, query.after, c.created_at, c.execution_id))
     return found
 
 
-def _statuses(matching: ExecutionFilter) -> list[ColumnElement[bool]]:
-    statuses = matching.wanted_statuses()
-    if statuses is None:
-        return []
-    if statuses == ACTIVE:
-        # In the very words of the partial index, or SQLite would not use it.
-        return [text(IS_ACTIVE)]  # type: ignore[list-item]
-    return [_e.status.in_(sorted(status.value for status in statuses))]
+def _parts(query: ExecutionQuery) -> list[Part]:
+    return parts(query.workspace_id, query.filter)
 
 
-def _tags(query: ExecutionQuery) -> list[ColumnElement[bool]]:
-    labels, repos = execution_labels.c, execution_repos.c
-    found: list[ColumnElement[bool]] = [
-        exists(
-            select(literal(1)).where(
-                labels.workspace_id == query.workspace_id,
-                labels.name == name,
-                labels.value == value,
-                labels.created_at == _e.created_at,
-                labels.execution_id == _e.execution_id,
-            )
-        )
-        for name, value in query.filter.labels.items()
-    ]
-    if query.filter.repos:
-        found.append(
-            exists(
-                select(literal(1)).where(
-                    repos.workspace_id == query.workspace_id,
-                    repos.repo.in_(query.filter.repos),
-                    repos.created_at == _e.created_at,
-                    repos.execution_id == _e.execution_id,
-                )
-            )
-        )
-    return found
+def _is_past(
+    query: ExecutionQuery, after: Position, by: ColumnElement[Any], name: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    here, there = tuple_(by, name), tuple_(literal(after.value), literal(after.execution_id))
+    return here > there if query.order is Order.CREATED_AT_ASC else here < there
+
+
+def _ordered(query: ExecutionQuery, keys: Select[Any], *, is_sparse: bool = False) -> Select[Any]:
+    created, name = keys.selected_columns
+    return keys.order_by(*_order(query, unindexed(created) if is_sparse else created, name))
+
+
+def _order(query: ExecutionQuery, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    if query.order is Order.CREATED_AT_ASC:
+        return list(columns)
+    return [column.desc() for column in columns]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, func, select
 
 from phaseline.app.ports import ArtifactPage, Detail, Slot, WorkflowPage, WorkflowRef
 from phaseline.app.queries import (
@@ -181,14 +181,17 @@ class TableReads:
         )
 
     def _page(self, connection: Connection, query: ExecutionQuery) -> ExecutionPage:
-        total, is_capped = _total(connection, query)
-        statement = listing.page(query, is_dense=is_capped)
+        exact = listing.counted(query)
+        counted = listing.count(query) if exact is None else exact
+        total = int(connection.execute(counted).scalar_one())
+        is_capped = exact is None and total > listing.MOST_COUNTED
+        statement = listing.page(query, matches=total)
         found = connection.execute(statement).mappings().all()
         page = executions_of(connection, found[: query.limit], self._working, {})
         has_more = len(found) > query.limit
         return ExecutionPage(
             executions=page,
-            total_size=total,
+            total_size=listing.MOST_COUNTED if is_capped else total,
             total_size_capped=is_capped,
             next=listing.position_of(query.order, page[-1]) if has_more else None,
             revision=pieces.read_head(connection),
@@ -244,13 +247,3 @@ def _workflows(connection: Connection, workspace_id: str, after: str, limit: int
     found = connection.execute(statement).mappings().all()
     page = [rows.workflow_of(row) for row in found[:limit]]
     return WorkflowPage(page, total, len(found) > limit)
-
-
-def _total(connection: Connection, query: ExecutionQuery) -> tuple[int, bool]:
-    """Return how many executions match, and whether there are more than were counted."""
-    exact: Select[tuple[int]] | None = listing.counted(query)
-    statement = listing.count(query) if exact is None else exact
-    total = connection.execute(statement).scalar_one()
-    if exact is None and total > listing.MOST_COUNTED:
-        return listing.MOST_COUNTED, True
-    return int(total), False
