@@ -10,7 +10,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseline.domain import errors
+from phaseline.domain import errors as vocabulary
 from phaseline.domain.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -31,7 +31,7 @@ from phaseline.wire.status import DETAILS_KEY, TABLE, error_of, error_of_status,
 def _all_classes(top: type[PhaselineError] = PhaselineError) -> Iterator[type[PhaselineError]]:
     for kind in top.__subclasses__():
         # Others make classes of their own, which never leave their process.
-        if kind.__module__ != errors.__name__:
+        if kind.__module__ != vocabulary.__name__:
             continue
         yield kind
         yield from _all_classes(kind)
