@@ -65,9 +65,11 @@ def test_several_violations_have_a_line_each() -> None:
 
 
 def test_a_server_that_is_not_there_can_be_started() -> None:
-    assert told(errors.Unavailable("no connection", reason="UNAVAILABLE"))[-1] == (
-        "hint: is a server running on h:1? start one with `phaseline dev`"
-    )
+    away = errors.Unavailable("all failing: ipv4:1: Connection refused", reason="UNAVAILABLE")
+    assert told(away) == [
+        "error: cannot reach h:1: Connection refused",
+        "hint: is a server running on h:1? start one with `phaseline dev`",
+    ]
 
 
 def test_a_server_whose_database_is_away_is_there() -> None:

@@ -88,7 +88,7 @@ def lines_of(error: Exception, *, server: str) -> Iterator[str]:
         yield f"error: {error.message}"
         hint = error.hint
     elif isinstance(error, errors.PhaselineError):
-        yield from _told(error)
+        yield from _told(error, server)
         hint = _hint(error, server)
     else:
         yield f"error: {_of_the_system(error)}"
@@ -97,9 +97,12 @@ def lines_of(error: Exception, *, server: str) -> Iterator[str]:
         yield f"hint: {hint}"
 
 
-def _told(error: errors.PhaselineError) -> Iterator[str]:
+def _told(error: errors.PhaselineError, server: str) -> Iterator[str]:
     violations = error.violations
-    if len(violations) < 2:
+    if error.reason == _NO_CONNECTION:
+        # gRPC tells each address and each layer; the cause comes last.
+        yield f"error: cannot reach {server}: {error.message.rpartition(': ')[2]}"
+    elif len(violations) < 2:
         yield f"error: {error.message}"
     else:
         yield f"error: {len(violations)} fields are wrong"
