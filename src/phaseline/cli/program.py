@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, TextIO, cast
@@ -83,6 +84,8 @@ def build() -> typer.Typer:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that *arguments* say; return its exit code."""
+    # gRPC's own lines on stderr are for its developers, and say what our errors say.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for stream in (sys.stdout, sys.stderr):
         _forgive(stream)
     try:
