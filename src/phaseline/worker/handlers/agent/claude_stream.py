@@ -96,7 +96,7 @@ class ClaudeReader:
             case "permission_denied":
                 self._denied(event)
             case "api_retry":
-                self._journal.note("error", error=_told(event) or "the model is asked again")
+                self._journal.note("error", error=f"the model is asked again: {_told(event)}")
             case "task_started":
                 self._tasks.put(text(event, "task_id"), text(event, "tool_use_id"))
             case "task_updated" | "task_notification":

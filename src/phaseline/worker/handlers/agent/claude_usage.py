@@ -91,18 +91,23 @@ class ClaudeUsage:
 
     def _of_this_run(self, models: tuple[ModelUsage, ...]) -> tuple[ModelUsage, ...]:
         """Return *models* without what was consumed before, if that is in them."""
-        # Some releases go on counting in a session that is resumed, others begin anew.
-        now, before = (sum(each.total_tokens for each in some) for some in (models, self._before))
-        seen = self._seen.total
-        goes_on = abs(now - before - seen) < abs(now - seen)
+        # Some releases go on counting in a session that is resumed, others begin anew. What the
+        # messages of this run come to tells which: it must be there besides what was before.
+        # Output is left out, which messages do not tell truly.
+        new = sum(map(_prompt, models)) - sum(map(_prompt, self._before))
+        goes_on = new >= self._seen.total - self._seen.output
         return less(models, self._before) if goes_on else models
 
     def _add_up(self, main_thread: Tokens, total: int | None) -> None:
         """Take the result of an old release, which tells what the main thread consumed only."""
         main = self._asked_for or next(iter(self._since), UNKNOWN_MODEL)
-        known = self._since.get(main)
-        self._since[main] = known | Tokens(output=main_thread.output) if known else main_thread
+        # Sub-agents that use the same model are in the messages only, true output in the result.
+        self._since[main] = self._since.get(main, NONE) | main_thread
         self._told = with_total(self.models, total)
+
+
+def _prompt(usage: ModelUsage) -> int:
+    return usage.total_tokens - usage.output_tokens
 
 
 def tokens_of(usage: Event) -> Tokens:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -15,6 +16,9 @@ from phaseline.worker.handlers.agent.tokens import NONE, UNKNOWN_MODEL, Tokens
 #: Items that are calls of a tool.
 _TOOLS = ("command_execution", "file_change", "web_search", "mcp_tool_call", "collab_tool_call")
 _FAILED = ("failed", "declined")
+
+#: As in "unexpected status 401 Unauthorized" and "last status: 429 Too Many Requests".
+_STATUS = re.compile(r"\bstatus:? ([45]\d\d)\b")
 
 _QUIET = ("turn.started", "item.plan.delta")
 
@@ -199,7 +203,11 @@ def _error_of(item: Event) -> str | None:
 
 
 def _fault(said: str) -> Fault:
-    status = count(_inside(said).get("status"))
+    inside = _inside(said)
+    if text(fields(inside.get("error")), "type") == "invalid_request_error":
+        return fault_of_status(_plain(said), 400)
+    in_text = _STATUS.search(said)
+    status = int(in_text[1]) if in_text else count(inside.get("status"))
     if status is not None:
         return fault_of_status(_plain(said), status)
     return Fault(_plain(said), "AGENT_ERROR")

@@ -31,6 +31,10 @@ from phaseline.worker.handlers.agent.journal import Journal
 from phaseline.worker.handlers.agent.reader import Fault, Success, Verdict
 from phaseline.worker.handlers.agent.tokens import Tokens, nanos_of
 
+_FIELDS = frozenset(
+    {"session_id", "message", "operation", "usage", "progress", "artifact", "result"}
+)
+
 _LONGEST_DELAY = timedelta(days=1)
 
 
@@ -136,9 +140,7 @@ class JsonlReader:
 
 def is_jsonl(event: Event) -> bool:
     """Return whether *event* is one of the neutral format."""
-    return "type" not in event and any(
-        isinstance(event.get(name), dict) for name in ("operation", "usage", "progress", "result")
-    )
+    return bool(event) and event.keys() <= _FIELDS
 
 
 def _fault(error: Event, value: object) -> Fault:
