@@ -1,4 +1,4 @@
-"""The processes of a measurement: servers, workers, and what they take of the machine."""
+"""The processes of a measurement: servers, workers, watchers, and what they take of the machine."""
 
 from __future__ import annotations
 
@@ -7,15 +7,117 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
-import grpc
-
-_READY_TIMEOUT = 30.0
+_READY_TIMEOUT = 60.0
+_READY_LOOK = 0.002
 _STOP_TIMEOUT = 20.0
+_LINE_LIMIT = 1 << 26
+
+
+class ProcessFailed(Exception):
+    """A process ended too soon or does not answer; the text ends with its last words."""
+
+
+class Running:
+    """A Python module that runs as a process."""
+
+    def __init__(self, name: str, process: Process, log: IO[bytes]) -> None:
+        self._name = name
+        self._process = process
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.returncode is not None
+
+    async def say(self, line: str) -> None:
+        """Write a line to its stdin."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+        await self._process.stdin.drain()
+
+    async def hear(self) -> str:
+        """Return the next line of its stdout; raise `ProcessFailed` if there are no more."""
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            await self._process.wait()
+            raise self.failed("ended")
+        return line.decode()
+
+    async def done(self) -> None:
+        """Return once it has ended by itself; raise `ProcessFailed` if it says that it failed."""
+        if await self._process.wait() != 0:
+            raise self.failed("failed")
+
+    async def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        await self._process.wait()
+
+    async def stop(self) -> None:
+        """End it by SIGTERM, or by SIGKILL if that takes too long."""
+        if not self.has_ended:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT):
+                await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+
+    def failed(self, how: str) -> ProcessFailed:
+        """Return the error that says *how* it failed, and the last line of its stderr."""
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace").split("\n")
+        last = [line for line in said if line.strip(" |+-")][-1:] or ["it said nothing"]
+        return ProcessFailed(f"{self._name} {how}: {last[0].strip()}")
+
+
+@asynccontextmanager
+async def process(*arguments: str, given: str | None = None) -> AsyncIterator[Running]:
+    """
+    Run a Python module with arguments beside the block.
+
+    With *given*, that is all of its stdin; without, the block may talk with it.
+    """
+    with tempfile.TemporaryFile() as log:
+        started = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", *arguments),
+            stdin=PIPE,
+            stdout=PIPE if given is None else DEVNULL,
+            stderr=log,
+            limit=_LINE_LIMIT,
+            env={**os.environ, "PHASELINE_LOG_LEVEL": "warning"},
+        )
+        running = Running(" ".join(arguments[:2]), started, log)
+        assert started.stdin is not None
+        if given is not None:
+            started.stdin.write(given.encode())
+            started.stdin.close()
+        try:
+            yield running
+        finally:
+            await running.stop()
+
+
+@asynccontextmanager
+async def echo_server(answer: bytes) -> AsyncIterator[str]:
+    """Run the ceiling in a process of its own; the block gets its address."""
+    port = free_port()
+    async with process("phaseline.bench.echo", str(port), given=answer.hex()) as echo:
+        await listening(port, echo)
+        yield f"127.0.0.1:{port}"
 
 
 def free_port() -> int:
@@ -26,70 +128,29 @@ def free_port() -> int:
         return port
 
 
-@asynccontextmanager
-async def process(
-    *arguments: str, given: str = "", environment: Mapping[str, str] | None = None
-) -> AsyncIterator[Process]:
-    """Run a Python module beside the block, and end it with SIGTERM."""
-    started = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        *arguments,
-        stdin=PIPE,
-        stdout=DEVNULL,
-        env={**os.environ, "PHASELINE_LOG_LEVEL": "warning", **(environment or {})},
-    )
-    assert started.stdin is not None
-    started.stdin.write(given.encode())
-    started.stdin.close()
+async def listening(port: int, server: Running) -> None:
+    """Return once *server* takes connections; raise `ProcessFailed` if it never does."""
     try:
-        yield started
-    finally:
-        await stop(started)
-
-
-async def stop(running: Process) -> None:
-    """End a process, by SIGKILL if it does not end by itself."""
-    if running.returncode is None:
-        running.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(_STOP_TIMEOUT):
-            await running.wait()
+        async with asyncio.timeout(_READY_TIMEOUT):
+            while not await _accepts(port):
+                if server.has_ended:
+                    raise server.failed("ended")
+                await asyncio.sleep(_READY_LOOK)
     except TimeoutError:
-        running.kill()
-        await running.wait()
+        raise server.failed("does not listen") from None
 
 
-@asynccontextmanager
-async def echo_server(answer: bytes) -> AsyncIterator[str]:
-    """Run the ceiling in a process of its own; the block gets its address."""
-    port = free_port()
-    async with process("phaseline.bench.echo", str(port), given=answer.hex()):
-        await ready(f"127.0.0.1:{port}")
-        yield f"127.0.0.1:{port}"
-
-
-@asynccontextmanager
-async def server(
-    database: str, *, is_dev: bool = False, options: tuple[str, ...] = ()
-) -> AsyncIterator[tuple[str, Process]]:
-    """Run a server on *database*, with a worker inside if *is_dev*; the block gets its address."""
-    address = f"127.0.0.1:{free_port()}"
-    command = "dev" if is_dev else "serve"
-    arguments = ("phaseline", command, "--listen", address, "--db", database, *options)
-    async with process(*arguments) as started:
-        await ready(address)
-        yield address, started
-
-
-async def ready(address: str) -> None:
-    """Return once *address* takes connections."""
-    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(_READY_TIMEOUT):
-        await channel.channel_ready()
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def memory(pid: int) -> int:
-    """Return the bytes of memory that a process holds for itself."""
+    """Return the bytes of memory that a process holds; Linux only."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
@@ -97,6 +158,6 @@ def memory(pid: int) -> int:
 
 
 def processor_time(pid: int) -> float:
-    """Return the seconds of processor time that a process has used."""
+    """Return the seconds of processor time that a process has used; Linux only."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,14 +1,29 @@
-"""What was measured: a line for each, with median and spread over the rounds."""
+"""What was measured: a line for each figure, with median and spread over the rounds."""
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Iterable, Sequence
 
 import msgspec
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """What a figure must reach, and what is aimed for."""
+
+    must: float
+    aim: float
+    #: The goal is the most there may be; else it is the least.
+    is_most: bool = False
+
+    def word(self, value: float) -> str:
+        """Return whether *value* is "missed", "met" or, as good as is aimed for, "aim"."""
+        if self._holds(value, self.aim):
+            return "aim"
+        return "met" if self._holds(value, self.must) else "missed"
+
+    def _holds(self, value: float, goal: float) -> bool:
+        return value <= goal if self.is_most else value >= goal
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -19,6 +34,8 @@ class Result(msgspec.Struct, frozen=True):
     unit: str
     #: The ceiling that was measured beside it; None where there is none.
     ceiling: float | None = None
+    #: Of the share where there is a ceiling, else of the value.
+    goal: Goal | None = None
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -29,58 +46,31 @@ class Line(msgspec.Struct, frozen=True):
     median: float
     least: float
     most: float
-    #: Median of the shares of the ceiling.
+    values: tuple[float, ...]
+    #: Median of the ceilings, and of the shares of them.
+    ceiling: float | None
     share: float | None
+    goal: Goal | None
+
+    @property
+    def word(self) -> str:
+        """How the median stands to the goal; empty without one."""
+        if self.goal is None:
+            return ""
+        return self.goal.word(self.median if self.share is None else self.share)
 
 
-def summed_up(rounds: Sequence[Sequence[Result]]) -> list[Line]:
-    """Return a line for each name, in the order of the first round."""
+def summed_up(results: Iterable[Result]) -> list[Line]:
+    """Return a line for each name, in the order in which the names first come."""
     by_name: dict[str, list[Result]] = {}
-    for results in rounds:
-        for result in results:
-            by_name.setdefault(result.name, []).append(result)
+    for result in results:
+        by_name.setdefault(result.name, []).append(result)
     return [_line(name, results) for name, results in by_name.items()]
 
 
-def machine() -> dict[str, str]:
-    """Return what the figures were measured on."""
-    packages = ("phaseline", "grpcio", "protobuf", "SQLAlchemy", "msgspec")
-    return {
-        "processor": _processor(),
-        "cores": str(len(os.sched_getaffinity(0))),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
-
-
-def table(lines: Sequence[Line]) -> str:
-    """Return the lines as text in columns."""
-    header = ("", "median", "least", "most", "", "of echo")
-    rows = [
-        (
-            line.name,
-            _number(line.median),
-            _number(line.least),
-            _number(line.most),
-            line.unit,
-            "" if line.share is None else f"{line.share:.2f}",
-        )
-        for line in lines
-    ]
-    widths = [max(len(row[at]) for row in (header, *rows)) for at in range(len(header))]
-    aligned = (
-        "  ".join(
-            cell.ljust(width) if at in (0, 4) else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (header, *rows)
-    )
-    return "\n".join(aligned)
-
-
 def _line(name: str, results: Sequence[Result]) -> Line:
-    values = [result.value for result in results]
+    values = tuple(result.value for result in results)
+    ceilings = [result.ceiling for result in results if result.ceiling]
     shares = [result.value / result.ceiling for result in results if result.ceiling]
     return Line(
         name=name,
@@ -88,18 +78,8 @@ def _line(name: str, results: Sequence[Result]) -> Line:
         median=statistics.median(values),
         least=min(values),
         most=max(values),
+        values=values,
+        ceiling=statistics.median(ceilings) if ceilings else None,
         share=statistics.median(shares) if shares else None,
+        goal=results[0].goal,
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or "unknown"

@@ -3,73 +3,103 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
-import msgspec
+import grpc
 
-from phaseline.bench.processes import memory, process, server
-from phaseline.bench.results import Line, Result, summed_up
-from phaseline.bench.scenarios import calls, ends
+from phaseline.bench.machine import machine
+from phaseline.bench.plan import Plan
+from phaseline.bench.processes import ProcessFailed
+from phaseline.bench.report import Report
+from phaseline.bench.results import Result, summed_up
+from phaseline.bench.scenarios import calls
+from phaseline.bench.scenarios.catch_up import ReportRefused, catch_up
+from phaseline.bench.scenarios.ends import NotCompleted, ends
+from phaseline.bench.scenarios.fan_out import fan_out
+from phaseline.bench.scenarios.history import history
+from phaseline.bench.scenarios.idle import idle
+from phaseline.bench.scenarios.lag import lag
+from phaseline.bench.scenarios.memory import held
+from phaseline.bench.scenarios.restart import restart
+from phaseline.bench.stage import Stage
 
-CALLS = ("execute", "status", "get", "list", "active")
-SCENARIOS = (*CALLS, "end-to-end", "memory")
+Scenario = Callable[[Stage], AsyncGenerator[Result]]
+
+SCENARIOS: dict[str, Scenario] = {
+    "execute": calls.execute,
+    "status": calls.status,
+    "get": calls.get,
+    "list": calls.list_,
+    "active": calls.active,
+    "end-to-end": ends,
+    "watch-fan-out": fan_out,
+    "watch-lag": lag,
+    "watch-catch-up": catch_up,
+    "watch-idle": idle,
+    "memory": held,
+    "restart": restart,
+    "history": history,
+}
+#: They share a database that grows, and so come once all rounds of the others are over.
+_ON_GROWN = ("history", "restart")
+#: Makes all rounds for one size of it before it goes on to the next.
+_OWN_ROUNDS = "history"
+
+#: How measuring fails, by itself or in the group of a task's callers.
+_FAILURES = (grpc.RpcError, ProcessFailed, NotCompleted, ReportRefused, TimeoutError)
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What to measure, and how long."""
+async def run(plan: Plan, told: Callable[[Result], None]) -> Report:
+    """
+    Measure what *plan* says, tell of each figure as it comes, and return all of them.
 
-    scenarios: tuple[str, ...] = SCENARIOS
-    rounds: int = 3
-    #: For each figure of a rate.
-    seconds: float = 3.0
-    #: Of a running server; empty starts one for each scenario.
-    address: str = ""
+    A scenario that fails is told in the report, and not tried in later rounds.
+    """
+    with tempfile.TemporaryDirectory(dir=_parent(plan)) as directory:
+        measured_on = machine(Path(directory))
+        stage, results, failed = Stage(plan, Path(directory)), list[Result](), dict[str, str]()
+        for name in turns(plan):
+            if name not in failed:
+                try:
+                    await _measure(stage, name, results, told)
+                except (*_FAILURES, ExceptionGroup) as error:
+                    failed[name] = _said(error)
+    return Report(measured_on, plan, summed_up(results), failed)
 
 
-async def run(plan: Plan) -> list[Line]:
-    """Return a line for each figure, with the median over the rounds."""
-    rounds: list[Sequence[Result]] = []
+async def _measure(
+    stage: Stage, name: str, results: list[Result], told: Callable[[Result], None]
+) -> None:
+    async with aclosing(SCENARIOS[name](stage)) as measuring:
+        async for result in measuring:
+            told(result)
+            results.append(result)
+
+
+def turns(plan: Plan) -> Iterator[str]:
+    """Yield the scenarios in the order in which they are measured, each for each of its rounds."""
+    ordinary = [name for name in plan.scenarios if name not in _ON_GROWN]
     for _ in range(plan.rounds):
-        rounds.append([result async for result in _round(plan)])  # noqa: PERF401 -- rounds go one after the other
-    return summed_up(rounds)
+        yield from ordinary
+    for name in _ON_GROWN:
+        if name in plan.scenarios:
+            yield from [name] * (1 if name == _OWN_ROUNDS else plan.rounds)
 
 
-async def _round(plan: Plan) -> AsyncIterator[Result]:
-    only = tuple(name for name in plan.scenarios if name in CALLS)
-    if only:
-        async with _target(plan) as address:
-            async for result in calls.measure(address, seconds=plan.seconds, only=only):
-                yield result
-    if "end-to-end" in plan.scenarios:
-        async with _target(plan) as address, process("phaseline.bench.workers", address):
-            async for result in ends.measure(address, seconds=plan.seconds, worker="external"):
-                yield result
-        if not plan.address:
-            async with _target(plan, is_dev=True) as address:
-                async for result in ends.measure(address, seconds=plan.seconds, worker="embedded"):
-                    yield result
-    if "memory" in plan.scenarios and not plan.address:
-        async for result in _memory():
-            yield result
+def _parent(plan: Plan) -> str | None:
+    """Return the directory for what is kept for the time of the measurement."""
+    return plan.db if plan.db and not plan.is_on_postgresql else None
 
 
-@asynccontextmanager
-async def _target(plan: Plan, *, is_dev: bool = False) -> AsyncIterator[str]:
-    """Give the address to measure: the one of the plan, or of a server started for the block."""
-    if plan.address:
-        yield plan.address
-        return
-    options = ("--module", "phaseline.bench.workers", "--slots", "256") if is_dev else ()
-    with tempfile.TemporaryDirectory() as directory:
-        database = str(Path(directory) / "bench.db")
-        async with server(database, is_dev=is_dev, options=options) as (address, _):
-            yield address
-
-
-async def _memory() -> AsyncIterator[Result]:
-    """Yield what an idle server takes."""
-    with tempfile.TemporaryDirectory() as directory:
-        async with server(str(Path(directory) / "bench.db")) as (_, started):
-            yield Result("memory, idle", memory(started.pid) / 1e6, "MB")
+def _said(error: BaseException) -> str:
+    """Return what the first error in *error* says; raise *error* if it is one of our own making."""
+    first = error
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if not isinstance(first, _FAILURES):
+        raise error
+    if isinstance(first, grpc.aio.AioRpcError):
+        return f"{first.code().name}: {first.details()}"
+    return str(first) or type(first).__name__

@@ -7,8 +7,6 @@ import sys
 from phaseline.bench.target import HANDLER
 from phaseline.worker import Context, RunnerOptions, handler, run
 
-_SLOTS = 256
-
 
 @handler(HANDLER)
 async def nothing(context: Context) -> str:
@@ -17,4 +15,5 @@ async def nothing(context: Context) -> str:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], options=RunnerOptions(slots=_SLOTS))
+    address, queue, slots = sys.argv[1:]
+    run(address, options=RunnerOptions(slots=int(slots), queue_names=(queue,)))

@@ -11,6 +11,7 @@ import typer
 
 from phaseline.cli import (
     artifacts,
+    bench,
     controls,
     database,
     examples,
@@ -76,6 +77,7 @@ def build() -> typer.Typer:
     add(app, "serve", server.serve, panel=_OPERATE, options=Shared)
     add(app, "worker", worker.worker, panel=_OPERATE, options=Connection)
     add(app, "health", server.health, panel=_OPERATE, options=Connection)
+    add(app, "bench", bench.bench, panel=_OPERATE, options=Shared)
     kept = _group(app, "db", _OPERATE, "Upgrade the database, and show its version.")
     add(kept, "upgrade", database.upgrade, options=Shared)
     add(kept, "version", database.version, options=Shared)

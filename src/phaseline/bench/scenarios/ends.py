@@ -2,67 +2,71 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
-import grpc
-
-from phaseline.bench.load import loaded
-from phaseline.bench.results import Result
-from phaseline.bench.target import apply_workflow, executions
+from phaseline.bench.load import Load, load
+from phaseline.bench.results import Goal, Result
+from phaseline.bench.stage import Stage
+from phaseline.bench.target import Target
 from phaseline.v1 import execution_pb2
 from phaseline.v1 import execution_service_pb2 as pb2
 
 CALLERS = 64
-_ALONE = 100
-_WAIT_TIMEOUT = 75.0
+_CALL_TIMEOUT = 75.0
+
+_RATE_GOALS = {"external": Goal(400, 1200), "embedded": Goal(600, 2000)}
+_ALONE_GOAL = Goal(12, 5, is_most=True)
+_GOAL_PHASES = 3
 
 
-async def measure(
-    address: str, *, seconds: float, worker: str, phases: tuple[int, ...] = (1, 3, 10)
-) -> AsyncIterator[Result]:
-    """Yield executions a second for each number of phases, and the time of one alone."""
-    async with grpc.aio.insecure_channel(address) as channel:
-        for count in phases:
-            workflow_id = await apply_workflow(channel, count)
-            await _run_for(channel, workflow_id, 0.5)
-            rate = await _run_for(channel, workflow_id, seconds)
-            yield Result(f"{count} phases end to end, {worker} worker", rate, "/s")
-        workflow_id = await apply_workflow(channel, 3)
-        taken = [await _one(channel, workflow_id) for _ in range(_ALONE)]
-        alone = loaded(taken, sum(taken))
-        yield Result(f"3 phases alone, {worker} worker, p50", alone.p50, "ms")
-        yield Result(f"3 phases alone, {worker} worker, p99", alone.p99, "ms")
+class NotCompleted(Exception):
+    """An execution of the measurement ended otherwise."""
 
 
-async def _run_for(channel: grpc.aio.Channel, workflow_id: str, seconds: float) -> float:
-    """Return how many executions a second were started and completed."""
-    end = time.perf_counter() + seconds
-    began, completed = time.perf_counter(), 0
-
-    async def caller() -> None:
-        nonlocal completed
-        while time.perf_counter() < end:
-            await _one(channel, workflow_id)
-            completed += 1
-
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(CALLERS):
-            tasks.create_task(caller())
-    return completed / (time.perf_counter() - began)
+async def ends(stage: Stage) -> AsyncGenerator[Result]:
+    """Yield executions a second and their times, with an external and an embedded worker."""
+    for worker in stage.plan.workers:
+        async with stage.target(worker=worker) as target:
+            async for result in _figures(stage, target, worker):
+                yield result
 
 
-async def _one(channel: grpc.aio.Channel, workflow_id: str) -> float:
-    """Return the seconds from before an execution was started until its end was known."""
-    stub = executions(channel)
-    began = time.perf_counter()
-    started = await stub.Execute(pb2.ExecuteRequest(workflow_id=workflow_id))
+async def rate(target: Target, phases: int, seconds: float) -> Load:
+    """Return what callers get done that start executions and wait for their end."""
+    workflow_id = await target.workflow(phases)
+    return await load(
+        lambda: one(target, workflow_id),
+        callers=CALLERS,
+        seconds=seconds,
+        warm_up=min(1.0, seconds),
+    )
+
+
+async def one(target: Target, workflow_id: str) -> None:
+    """Start an execution, and return once its end is known."""
+    started = await target.executions.Execute(
+        pb2.ExecuteRequest(workflow_id=workflow_id, queue_name=target.queues.working)
+    )
     request = pb2.WaitRequest(
         execution_id=started.execution_id, view=execution_pb2.EXECUTION_VIEW_BASIC
     )
-    ended = await stub.Wait(request, timeout=_WAIT_TIMEOUT)
-    taken = time.perf_counter() - began
+    while not (ended := await target.executions.Wait(request, timeout=_CALL_TIMEOUT)).satisfied:
+        pass
     if ended.execution.status != execution_pb2.EXECUTION_STATUS_COMPLETED:
-        raise RuntimeError(f"execution {started.execution_id} did not complete")
-    return taken
+        raise NotCompleted(f"execution {started.execution_id} did not complete")
+
+
+async def _figures(stage: Stage, target: Target, worker: str) -> AsyncGenerator[Result]:
+    for phases in stage.plan.phases:
+        name = f"{phases} phases, {worker} worker"
+        goal = _RATE_GOALS[worker] if phases == _GOAL_PHASES else None
+        figures = await rate(target, phases, stage.plan.seconds)
+        yield Result(f"{name}, {CALLERS} callers", figures.rate, "/s", goal=goal)
+        yield Result(f"{name}, {CALLERS} callers, p50", figures.p50, "ms")
+        yield Result(f"{name}, {CALLERS} callers, p99", figures.p99, "ms")
+    workflow_id = await target.workflow(_GOAL_PHASES)
+    alone = await load(lambda: one(target, workflow_id), callers=1, seconds=stage.plan.seconds)
+    name = f"{_GOAL_PHASES} phases, {worker} worker, 1 caller"
+    yield Result(f"{name}, p50", alone.p50, "ms", goal=_ALONE_GOAL)
+    yield Result(f"{name}, p99", alone.p99, "ms")
+    yield Result(f"{name}, longest", alone.longest, "ms")
