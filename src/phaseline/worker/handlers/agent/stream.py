@@ -45,6 +45,7 @@ class Stream:
         self._lines = LineReader()
         self.events = 0
         self.unreadable_lines = 0
+        self.defects = 0  #: of ours, met in reading
         self._shown: list[str] = []
 
     def feed(self, data: bytes) -> None:
@@ -90,6 +91,7 @@ class Stream:
         try:
             is_known = self._reader.read(event)
         except Exception:  # the edge to what others print, which must end no run
+            self.defects += 1
             log.exception("event not understood", adapter=self._adapter.name)
             is_known = False
         if not is_known:
