@@ -22,6 +22,7 @@ from phaseline.app.controls import Controls
 from phaseline.app.executions import Executions
 from phaseline.app.limits import Limits
 from phaseline.app.prices import Price, PriceList
+from phaseline.app.retention import Policy, Retention
 from phaseline.app.timers import Timers
 from phaseline.app.tokens import Signer
 from phaseline.app.trees import Trees
@@ -46,6 +47,7 @@ from phaseline.rpc.workers import WorkerService
 from phaseline.rpc.workflows import WorkflowService
 from phaseline.settings import Settings, SettingsError
 from phaseline.store import migrate
+from phaseline.store.failures import SchemaUnknown, StoreFailed
 from phaseline.store.faults import points_from
 from phaseline.store.opening import MemoryAlarm, Store, open_store, sqlite_path
 from phaseline.store.sqlite import DatabaseInUse, SqliteDatabase
@@ -72,7 +74,14 @@ log = structlog.stdlib.get_logger(__name__)
 CRASH_VARIABLE = "PHASELINE_CRASH_AT"
 
 #: What keeps a server from starting; the text says what, and what to do about it.
-CANNOT_START = (SettingsError, CredentialsError, DatabaseInUse, CannotListen)
+CANNOT_START = (
+    SettingsError,
+    CredentialsError,
+    DatabaseInUse,
+    SchemaUnknown,
+    StoreFailed,
+    CannotListen,
+)
 
 _SERVICE = "phaseline.v1."
 _GRACE_OF_CONNECTIONS = timedelta(minutes=2)
@@ -84,7 +93,7 @@ async def serve(settings: Settings, *, registry: Registry | None = None) -> None
     Run a server, with a worker inside if there is a *registry*, until SIGINT or SIGTERM.
 
     The first signal drains it, a second one ends it at once. Raises `SettingsError` for settings
-    that do not fit together, `DatabaseInUse` and `CannotListen`.
+    that do not fit together, and else what `CANNOT_START` holds.
     """
     with _signals() as stopping:
         async with running(settings) as server:
@@ -108,7 +117,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     tls = await asyncio.to_thread(_tls, settings)
     store = await open_store(settings.database_url)
     try:
-        async with _Core(store).run() as core:
+        async with _Core(store).run(_policy(settings)) as core:
             server = Server(settings, core, authenticator, tls)
             await server.start()
             try:
@@ -137,6 +146,13 @@ async def database_version(settings: Settings) -> str:
     finally:
         await database.close()
     return version or ""
+
+
+async def fill_database(settings: Settings, executions: int) -> None:
+    """Add so many executions that have ended, to measure how a server does that has them."""
+    from phaseline.store.fill import fill  # no server needs what makes them up
+
+    await fill(settings.database_url, executions, encoder=Encoder(), clock=SystemClock())
 
 
 def check_exposure(settings: Settings) -> None:
@@ -179,16 +195,19 @@ class _Core:
         self._alarm = MemoryAlarm(store.working, self.clock)
 
     @asynccontextmanager
-    async def run(self) -> AsyncIterator[_Core]:
-        """Commit what is posted, and let time act, for the block."""
+    async def run(self, policy: Policy) -> AsyncIterator[_Core]:
+        """Commit what is posted, let time act, and let go of what is old, for the block."""
         timers = Timers(self.writer, self._alarm, clock=self.clock, entropy=self.entropy)
+        retention = Retention(self.writer, self.store.stale, policy, clock=self.clock)
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(self.writer.run())
             timing = tasks.create_task(timers.run())
+            sweeping = tasks.create_task(retention.run())
             try:
                 yield self
             finally:
                 timing.cancel()
+                sweeping.cancel()
                 self.writer.close()
                 await writing
 
@@ -213,7 +232,7 @@ class Server:
         )
         self._draining = Draining()
         self._watching = Watching(_shared(settings, core))
-        self._health = Health(lambda: True)
+        self._health = Health(lambda: core.writer.is_well)
         self._grpc, self.port = build_server(
             {
                 _SERVICE + "ExecutionService": self._execution_servicers(settings, core, limits),
@@ -370,6 +389,17 @@ def _limits(settings: Settings) -> Limits:
         active_executions=limits.active_executions,
         batch=limits.batch_size,
         queue_concurrency=settings.queue_concurrency,
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    kept = settings.retention
+    return Policy(
+        changes=kept.changes,
+        changes_count=kept.changes_count,
+        request_ids=kept.request_ids,
+        purge_after=kept.purge_after,
+        delete_after=kept.delete_after,
     )
 
 

@@ -91,6 +91,11 @@ class GroupWriter:
         """The newest committed revision."""
         return self._place.head
 
+    @property
+    def is_well(self) -> bool:
+        """Whether the store took the last commit that was tried; trying goes on until it does."""
+        return self._in_doubt is None
+
     def post(self, command: Command[T]) -> Awaitable[Committed[T]]:
         item = Item(command, asyncio.get_running_loop())
         if self._is_closed:
