@@ -41,6 +41,8 @@ class ManualClock:
         self._elapsed = timedelta()
         self._timers: list[tuple[timedelta, int, ManualTimer]] = []
         self._numbers = itertools.count()
+        #: How often it was asked to call back: who asks with every turn spins.
+        self.timers_set = 0
 
     def now(self) -> datetime:
         """Return the present moment, UTC."""
@@ -53,6 +55,7 @@ class ManualClock:
     def call_at(self, when: float, callback: Callable[[], object]) -> ManualTimer:
         """Call *callback* when the clock comes to *when*, or passes it, with a turn at least."""
         timer = ManualTimer(callback)
+        self.timers_set += 1
         if when <= self.time():
             asyncio.get_running_loop().call_soon(timer.ring)
         else:

@@ -102,7 +102,7 @@ async def test_phases_that_do_not_stop_are_given_back_all_the_same(rig: Rig) -> 
         ended.wait(timeout=10)
 
     async with rig.running() as runner:
-        await rig.runs()
+        await rig.runs(time_to_live=timedelta(hours=1), heartbeat_interval=timedelta(hours=1))
         runner.stop()
         await rig.passes(26.9)
         assert rig.source.outcomes == []

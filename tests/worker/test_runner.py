@@ -232,6 +232,17 @@ async def test_a_refused_worker_ends_with_the_reason(rig: Rig) -> None:
             await rig.ended
 
 
+async def test_a_worker_whose_reports_are_refused_ends_with_the_reason(rig: Rig) -> None:
+    @rig.handles()
+    async def work(context: Context) -> None: ...
+
+    rig.source.report_errors.append(Unauthenticated("the token has expired"))
+    async with rig.running():
+        await rig.runs()
+        with pytest.raises(Unauthenticated, match="expired"):
+            await rig.ended
+
+
 async def test_news_waits_for_more_and_then_shares_a_call(rig: Rig) -> None:
     @rig.handles()
     async def work(context: Context) -> None:
@@ -307,6 +318,49 @@ async def test_two_reports_of_a_lease_are_never_on_their_way_together(rig: Rig) 
     assert [report.outcome for report in rig.source.reports_of(given)] == [None, Completed()]
 
 
+async def test_news_that_comes_while_a_report_is_on_its_way_follows_it(rig: Rig) -> None:
+    going_on = asyncio.Event()
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        context.progress(1)
+        await going_on.wait()
+        context.progress(2)
+        await asyncio.Event().wait()
+
+    async with rig.running():
+        rig.source.answers.clear()
+        given = await rig.runs()
+        await rig.passes(0.1)
+        going_on.set()
+        await turns()
+        rig.source.answers.set()
+        await rig.passes(0.1)
+
+    told = [each.progress and each.progress.percent for each in rig.source.reports_of(given)]
+    assert told == [1, 2]
+
+
+async def test_news_from_a_thread_is_told_while_the_handler_runs(rig: Rig) -> None:
+    told, going_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    @rig.handles()
+    def work(context: Context) -> None:
+        context.progress(7)
+        loop.call_soon_threadsafe(told.set)
+        going_on.wait(timeout=10)
+
+    async with rig.running():
+        given = await rig.runs()
+        await told.wait()
+        await rig.passes(0.1)
+        going_on.set()
+        await rig.source.called(2)
+
+    assert [each.progress is not None for each in rig.source.reports_of(given)] == [True, False]
+
+
 async def test_an_outcome_does_not_wait_for_the_answer_to_reports_of_other_phases(rig: Rig) -> None:
     gates = {"first": asyncio.Event(), "second": asyncio.Event()}
 
@@ -351,6 +405,23 @@ async def test_a_call_is_bounded_in_bytes_and_the_rest_goes_into_the_next(rig: R
         await turns()
 
     assert [len(call) for call in rig.source.calls] == [1, 1, 1, 1]
+
+
+async def test_a_call_has_so_many_reports_and_no_more() -> None:
+    rig = Rig(slots=1001)
+    gate = asyncio.Event()
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        await gate.wait()
+
+    async with rig.running():
+        rig.source.offer(*(assignment() for _ in range(1001)))
+        await turns(100)
+        gate.set()
+        await turns()
+
+    assert [len(call) for call in rig.source.calls] == [1000, 1]
 
 
 async def test_one_report_that_the_server_cannot_take_does_not_harm_the_others(rig: Rig) -> None:

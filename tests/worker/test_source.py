@@ -93,7 +93,7 @@ GET = grpc.method_handlers_generic_handler(
 def _nothing_of_grpc_is_left() -> Iterator[None]:
     """The last of its objects joins a thread, which is not to be in the loop of a later test."""
     yield
-    gc.collect()
+    gc.collect(1)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from phaseline.domain.errors import Unavailable
+from phaseline.domain.errors import InvalidArgument, Unavailable
 from phaseline.domain.failure import Cancellation, FailureKind
 from phaseline.domain.report import (
     AbandonReason,
@@ -145,7 +145,7 @@ async def test_a_handler_that_does_not_stop_is_reported_before_the_grace_ends(ri
     rig.handles()(stubborn)
 
     async with rig.running():
-        given = assignment()
+        given = assignment(heartbeat_interval=timedelta(seconds=1))
         rig.source.say(given, CANCEL)
         rig.source.offer(given)
         await rig.passes(7)
@@ -158,6 +158,26 @@ async def test_a_handler_that_does_not_stop_is_reported_before_the_grace_ends(ri
         await turns()
         assert rig.runner.running == 0
         assert len(rig.source.outcomes) == 1
+
+
+async def test_what_a_handler_tells_after_its_outcome_is_dropped(rig: Rig) -> None:
+    stubborn = Stubborn()
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        await stubborn(context)
+        context.progress(99)
+
+    async with rig.running():
+        given = assignment()
+        rig.source.say(given, CANCEL)
+        rig.source.offer(given)
+        await rig.passes(9)
+        rig.source.answers.clear()
+        stubborn.relents.set()
+        await rig.passes(5)
+
+    assert rig.source.reports_of(given)[-1].outcome is not None
 
 
 async def test_cancel_said_again_does_not_start_the_grace_again(rig: Rig) -> None:
@@ -192,6 +212,45 @@ async def test_a_lost_lease_stops_the_handler_and_nothing_more_is_reported(rig: 
 
     assert len(rig.source.reports_of(given)) == 1
     assert rig.source.outcomes == []
+
+
+async def test_a_lost_lease_does_not_keep_the_worker(rig: Rig) -> None:
+    rig.handles()(waits)
+
+    async with rig.running() as runner:
+        given = assignment()
+        rig.source.say(given, ABANDON)
+        rig.source.offer(given)
+        await rig.passes(0.1)
+        runner.stop()
+        await rig.passes(0.3)
+
+        assert rig.ended.done()
+
+
+async def test_a_late_answer_does_not_bring_back_a_lost_lease(rig: Rig) -> None:
+    rig.handles()(waits)
+
+    async with rig.running():
+        rig.source.answers.clear()
+        given = await rig.runs()
+        await rig.passes(31)
+        assert rig.runner.running == 0
+        rig.source.answers.set()
+        await rig.passes(60)
+
+    assert len(rig.source.reports_of(given)) == 1
+
+
+async def test_a_report_that_the_server_cannot_take_loses_the_lease(rig: Rig) -> None:
+    rig.handles()(waits)
+
+    async with rig.running():
+        rig.source.report_errors.append(InvalidArgument("odd"))
+        await rig.runs()
+        await rig.passes(0.1)
+
+        assert rig.runner.running == 0
 
 
 async def test_a_lost_lease_outranks_a_cancellation(rig: Rig) -> None:
@@ -251,15 +310,53 @@ async def test_an_outcome_waits_for_the_server_longer_than_the_lease_lives(rig: 
     async def work(context: Context) -> str:
         return "precious"
 
+    rig.handles("wait")(waits)
     async with rig.running():
-        rig.source.report_errors.extend(Unavailable("away") for _ in range(20))
-        await rig.runs()
+        rig.source.report_errors.extend(Unavailable("away") for _ in range(100))
+        given = await rig.runs()
+        await rig.runs(handler="wait")
         await rig.passes(40)
+        assert rig.runner.running == 0
         rig.source.report_errors.clear()
         await rig.passes(5)
 
     assert isinstance(rig.source.outcomes[-1], Completed)
-    assert {each.sequence for each in rig.source.reports} == {1}
+    assert {each.sequence for each in rig.source.reports_of(given)} == {1}
+
+
+async def test_a_worker_that_waits_for_the_server_does_not_spin(rig: Rig) -> None:
+    """An alarm for a time that has passed rings with every turn of the loop."""
+    gate = asyncio.Event()
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        await gate.wait()
+
+    rig.handles("wait")(waits)
+    async with rig.running():
+        rig.source.answers.clear()
+        for _ in range(3):
+            await rig.runs(handler="wait")
+            await rig.passes(0.2)
+        await rig.runs()
+        await rig.passes(9)
+        gate.set()
+        before = rig.clock.timers_set
+        await rig.passes(9)
+
+    assert rig.clock.timers_set - before < 10
+
+
+async def test_a_handler_that_outstays_its_time_does_not_make_the_worker_spin(rig: Rig) -> None:
+    rig.handles()(Stubborn())
+
+    async with rig.running():
+        await rig.runs(timeout=timedelta(seconds=10))
+        await rig.passes(9.55)
+        before = rig.clock.timers_set
+        await turns(100)
+
+    assert rig.clock.timers_set == before
 
 
 async def test_an_attempt_that_takes_too_long_fails_just_before_the_server_ends_it(
@@ -353,7 +450,25 @@ async def test_an_outcome_that_is_rejected_once_more_is_left_to_the_server(rig: 
         rig.source.offer(given)
         await rig.passes(60)
 
-    assert len(rig.source.outcomes) == 2
+        assert len(rig.source.outcomes) == 2
+        rig.runner.stop()
+        await rig.passes(0.3)
+        assert rig.ended.done()
+
+
+async def test_an_outcome_that_is_not_taken_is_told_again(rig: Rig) -> None:
+    @rig.handles()
+    async def work(context: Context) -> None: ...
+
+    async with rig.running():
+        given = assignment()
+        rig.source.directives[given.lease_token] = lambda report: (
+            GO_ON if report.sequence < 3 else ACCEPTED
+        )
+        rig.source.offer(given)
+        await rig.passes(1)
+
+    assert [each.sequence for each in rig.source.reports_of(given)] == [1, 2, 3]
 
 
 async def test_a_rejected_operation_does_not_end_the_attempt(rig: Rig) -> None:
