@@ -15,6 +15,18 @@ Call = Callable[[], Awaitable[object]]
 _TURN = 0.5
 
 
+class Counted:
+    """A call that counts how often it is made, in warm-ups too."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.calls = 0
+
+    def __call__(self) -> Awaitable[object]:
+        self.calls += 1
+        return self._call()
+
+
 class Load(msgspec.Struct, frozen=True):
     """What a number of callers got done; times are in milliseconds."""
 

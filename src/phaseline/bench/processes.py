@@ -37,6 +37,20 @@ class Running:
         return self._process.pid
 
     @property
+    def memory(self) -> int:
+        """The bytes of memory that it holds; Linux only."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise self.failed("ended")
+
+    @property
+    def processor_time(self) -> float:
+        """The seconds of processor time that it has used; Linux only."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def has_ended(self) -> bool:
         return self._process.returncode is not None
 
@@ -147,17 +161,3 @@ async def _accepts(port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-def memory(pid: int) -> int:
-    """Return the bytes of memory that a process holds; Linux only."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise ProcessLookupError(f"there is no process {pid}")
-
-
-def processor_time(pid: int) -> float:
-    """Return the seconds of processor time that a process has used; Linux only."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -116,6 +116,17 @@ async def bench(
         raise typer.Exit(ExitCode.OTHER)
 
 
+async def fill(
+    session: Session,
+    executions: Annotated[int, typer.Option(min=1, help="How many.")],
+    db: Annotated[str, typer.Option(metavar="PATH|URL", help="The database.")],
+) -> None:
+    """Add executions that have ended to a database, for `bench`."""
+    from phaseline import serve
+
+    await serve.fill_database(session.settings_with(db=db), executions)
+
+
 def _told(result: Result) -> str:
     from phaseline.bench.report import number
 

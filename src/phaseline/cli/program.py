@@ -23,7 +23,7 @@ from phaseline.cli import (
     worker,
     workflows,
 )
-from phaseline.cli.command import add, add_listing
+from phaseline.cli.command import add, add_listing, entry
 from phaseline.cli.failures import EXIT_CODES, ExitCode
 from phaseline.cli.options import Connection, Shared
 
@@ -78,6 +78,7 @@ def build() -> typer.Typer:
     add(app, "worker", worker.worker, panel=_OPERATE, options=Connection)
     add(app, "health", server.health, panel=_OPERATE, options=Connection)
     add(app, "bench", bench.bench, panel=_OPERATE, options=Shared)
+    app.command("fill", hidden=True)(entry(bench.fill, Shared))
     kept = _group(app, "db", _OPERATE, "Upgrade the database, and show its version.")
     add(kept, "upgrade", database.upgrade, options=Shared)
     add(kept, "version", database.version, options=Shared)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 import grpc
 import msgspec
 
-from phaseline.bench.load import Load, load, side_by_side
+from phaseline.bench.load import Counted, Load, load, side_by_side
 from phaseline.bench.processes import echo_server
 from phaseline.bench.results import Goal, Result
 from phaseline.bench.stage import Stage
@@ -92,8 +92,13 @@ async def _figures(
 ) -> AsyncGenerator[Result]:
     """Yield the rate with its share of the ceiling, and times under load and of one caller."""
     seconds = stage.plan.seconds
-    ceiling, ours = await _beside_ceiling(target.channel, call, seconds)
+    counted = Counted(_on(target.channel, call))
+    used = target.server.processor_time if target.is_ours else 0
+    ceiling, ours = await _beside_ceiling(target.channel, call, counted, seconds)
     yield Result(f"{name}, {CALLERS} callers", ours.rate, "/s", ceiling.rate, share)
+    if target.is_ours:
+        each = (target.server.processor_time - used) / counted.calls * 1e6
+        yield Result(f"{name}, {CALLERS} callers, processor time of each", each, "us")
     yield Result(f"{name}, {CALLERS} callers, p50", ours.p50, "ms")
     yield Result(f"{name}, {CALLERS} callers, p99", ours.p99, "ms")
     yield Result(f"{name}, {CALLERS} callers, longest", ours.longest, "ms")
@@ -104,14 +109,14 @@ async def _figures(
 
 
 async def _beside_ceiling(
-    channel: grpc.aio.Channel, call: Call, seconds: float
+    channel: grpc.aio.Channel, call: Call, ours: Counted, seconds: float
 ) -> tuple[Load, Load]:
-    """Return what a server reaches that always sends one such answer, and what ours reaches."""
+    """Return what a server reaches that always sends one such answer, and what *ours* reaches."""
     answer = await Rpc(call.remote.path, bytes).on(channel)(call.request())
     async with echo_server(answer) as address, grpc.aio.insecure_channel(address) as echo:
         return await side_by_side(
             _on(echo, call),
-            _on(channel, call),
+            ours,
             callers=CALLERS,
             seconds=seconds,
             warm_up=min(0.5, seconds),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from phaseline.bench.load import Load, load
+from phaseline.bench.load import Call, Counted, Load, load
 from phaseline.bench.results import Goal, Result
 from phaseline.bench.stage import Stage
 from phaseline.bench.target import Target
@@ -31,15 +31,15 @@ async def ends(stage: Stage) -> AsyncGenerator[Result]:
                 yield result
 
 
-async def rate(target: Target, phases: int, seconds: float) -> Load:
-    """Return what callers get done that start executions and wait for their end."""
+async def ending(target: Target, phases: int) -> Call:
+    """Return a call that starts an execution of so many phases and waits for its end."""
     workflow_id = await target.workflow(phases)
-    return await load(
-        lambda: one(target, workflow_id),
-        callers=CALLERS,
-        seconds=seconds,
-        warm_up=min(1.0, seconds),
-    )
+    return lambda: one(target, workflow_id)
+
+
+async def rate(call: Call, seconds: float) -> Load:
+    """Return what the callers get done."""
+    return await load(call, callers=CALLERS, seconds=seconds, warm_up=min(1.0, seconds))
 
 
 async def one(target: Target, workflow_id: str) -> None:
@@ -60,12 +60,16 @@ async def _figures(stage: Stage, target: Target, worker: str) -> AsyncGenerator[
     for phases in stage.plan.phases:
         name = f"{phases} phases, {worker} worker"
         goal = _RATE_GOALS[worker] if phases == _GOAL_PHASES else None
-        figures = await rate(target, phases, stage.plan.seconds)
+        counted = Counted(await ending(target, phases))
+        used = target.server.processor_time if target.is_ours else 0
+        figures = await rate(counted, stage.plan.seconds)
         yield Result(f"{name}, {CALLERS} callers", figures.rate, "/s", goal=goal)
+        if target.is_ours:
+            each = (target.server.processor_time - used) / counted.calls * 1e6
+            yield Result(f"{name}, {CALLERS} callers, processor time of each", each, "us")
         yield Result(f"{name}, {CALLERS} callers, p50", figures.p50, "ms")
         yield Result(f"{name}, {CALLERS} callers, p99", figures.p99, "ms")
-    workflow_id = await target.workflow(_GOAL_PHASES)
-    alone = await load(lambda: one(target, workflow_id), callers=1, seconds=stage.plan.seconds)
+    alone = await load(await ending(target, _GOAL_PHASES), callers=1, seconds=stage.plan.seconds)
     name = f"{_GOAL_PHASES} phases, {worker} worker, 1 caller"
     yield Result(f"{name}, p50", alone.p50, "ms", goal=_ALONE_GOAL)
     yield Result(f"{name}, p99", alone.p99, "ms")

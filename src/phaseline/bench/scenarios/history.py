@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from phaseline.bench.filters import filters
-from phaseline.bench.load import Load, load
+from phaseline.bench.load import Call, Load, load
 from phaseline.bench.results import Goal, Result
-from phaseline.bench.scenarios.ends import CALLERS, rate
+from phaseline.bench.scenarios.ends import CALLERS, ending, rate
 from phaseline.bench.stage import Stage
 from phaseline.bench.target import Target
 from phaseline.v1 import execution_pb2
@@ -26,8 +26,6 @@ _LIST = Goal(15, 5, is_most=True)
 _GROWTH = Goal(1.5, 1.2, is_most=True)
 _ACTIVE = Goal(15, 5, is_most=True)
 _WARM_UP = 0.1
-
-Call = Callable[[], Awaitable[object]]
 
 
 async def history(stage: Stage) -> AsyncGenerator[Result]:
@@ -69,7 +67,7 @@ async def _round(stage: Stage, size: int) -> AsyncGenerator[Result]:
         yield Result(f"execute, {size:,} executions, {CALLERS} callers", started.rate, "/s")
         await target.cancel_all(target.queues.working)
     async with stage.grown(size, worker="external") as target:
-        done = await rate(target, _PHASES, seconds)
+        done = await rate(await ending(target, _PHASES), seconds)
         name = f"{_PHASES} phases, external worker, {size:,} executions, {CALLERS} callers"
         yield Result(name, done.rate, "/s")
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from phaseline.bench.audience import audience
-from phaseline.bench.processes import memory, processor_time
 from phaseline.bench.results import Goal, Result
 from phaseline.bench.stage import Stage
 
@@ -20,13 +19,13 @@ async def idle(stage: Stage) -> AsyncGenerator[Result]:
     seconds = stage.plan.seconds
     # The first few pay for what all of them share.
     async with stage.target() as target, audience(target, _BEFORE, "following"):
-        pid = target.server.pid
-        before = memory(pid)
+        server = target.server
+        before = server.memory
         async with audience(target, _WATCHERS, "following"):
             name = f"{_WATCHERS} watchers of nothing"
-            each = (memory(pid) - before) / _WATCHERS / 1000
+            each = (server.memory - before) / _WATCHERS / 1000
             yield Result(f"{name}, memory of one", each, "kB", goal=_MEMORY)
-            used = processor_time(pid)
+            used = server.processor_time
             await asyncio.sleep(seconds)
-            share = (processor_time(pid) - used) / seconds * 100
+            share = (server.processor_time - used) / seconds * 100
             yield Result(f"{name}, of one core", share, "%")

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 
 from phaseline.bench.audience import Audience, audience
 from phaseline.bench.load import Load, load, loaded, paced
-from phaseline.bench.processes import memory
 from phaseline.bench.results import Goal, Result
 from phaseline.bench.stage import Stage
 from phaseline.bench.target import Target
@@ -35,14 +34,14 @@ async def lag(stage: Stage) -> AsyncGenerator[Result]:
         changes = Changes(target, await target.start_idle(_CHANGING))
         # What writing alone takes of memory is there before anyone watches.
         await paced(changes.next, rate=_RATE, seconds=seconds)
-        before = memory(target.server.pid) if target.is_ours else 0
+        before = target.server.memory if target.is_ours else 0
         async with audience(target, _READING, "following") as reading:
             alone = await load(changes.next, callers=_WRITERS, seconds=seconds)
             async with audience(target, _SILENT, "ignoring"):
                 for result in await _followed(reading, changes, seconds * _LONGER):
                     yield result
                 if target.is_ours:
-                    grown = memory(target.server.pid) - before
+                    grown = target.server.memory - before
                     each = grown / (_READING + _SILENT) / 1000
                     yield Result(f"{_NAME}, memory of one", each, "kB", goal=_MEMORY)
                 beside = await load(changes.next, callers=_WRITERS, seconds=seconds)

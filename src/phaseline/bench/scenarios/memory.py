@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from phaseline.bench.processes import memory
 from phaseline.bench.results import Goal, Result
 from phaseline.bench.stage import Stage
 
@@ -16,11 +15,11 @@ _ACTIVE = Goal(1, 0.5, is_most=True)
 async def held(stage: Stage) -> AsyncGenerator[Result]:
     """Yield the memory of an idle server, and what each active execution adds to it."""
     async with stage.target() as target:
-        pid = target.server.pid
-        yield Result("memory, idle", memory(pid) / 1e6, "MB", goal=_IDLE)
+        server = target.server
+        yield Result("memory, idle", server.memory / 1e6, "MB", goal=_IDLE)
         # The first few pay for what all of them share.
         await target.start_idle(_FEW)
-        before = memory(pid)
+        before = server.memory
         await target.start_idle(_MANY)
-        added = (memory(pid) - before) / _MANY / 1000
+        added = (server.memory - before) / _MANY / 1000
         yield Result("memory, an active execution", added, "kB", goal=_ACTIVE)
