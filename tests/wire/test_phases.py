@@ -5,12 +5,18 @@ from msgspec.structs import replace
 from phaseline.domain.execution import KEPT_ATTEMPTS, Execution, Phase
 from phaseline.domain.usage import ModelUsage
 from phaseline.v1 import execution_pb2
-from phaseline.wire.phases import attempt_messages, phase_message
+from phaseline.wire.phases import add_attempts, phase_message
 from tests.wire.samples import ATTEMPT, EXECUTION, RUNNING_PHASE, at
 
 
 def shown(position: int, execution: Execution = EXECUTION) -> execution_pb2.Phase:
     return phase_message(execution, position, at(35))
+
+
+def attempts(phase: Phase) -> list[execution_pb2.PhaseAttempt]:
+    message = execution_pb2.Phase()
+    add_attempts(message, phase)
+    return list(message.attempts)
 
 
 def with_phase(phase: Phase, position: int = 0) -> Execution:
@@ -78,7 +84,7 @@ def test_what_has_not_happened_is_unset() -> None:
 
 
 def test_the_attempts_of_a_running_phase_end_with_the_one_that_runs() -> None:
-    ended, running = attempt_messages(RUNNING_PHASE)
+    ended, running = attempts(RUNNING_PHASE)
     assert (ended.attempt, ended.failure.phase_id) == (1, "review")
     assert (running.attempt, running.assigned_to_worker) == (2, "w-2")
     assert ended.HasField("completed_at")
@@ -89,4 +95,10 @@ def test_the_attempts_of_a_running_phase_end_with_the_one_that_runs() -> None:
 def test_the_last_attempts_are_kept() -> None:
     past = tuple(replace(ATTEMPT, attempt=n) for n in range(1, KEPT_ATTEMPTS + 1))
     phase = replace(RUNNING_PHASE, attempt=KEPT_ATTEMPTS + 1, attempts=past)
-    assert [each.attempt for each in attempt_messages(phase)] == list(range(2, KEPT_ATTEMPTS + 2))
+    assert [each.attempt for each in attempts(phase)] == list(range(2, KEPT_ATTEMPTS + 2))
+
+
+def test_a_phase_that_does_not_run_shows_all_attempts_that_are_kept() -> None:
+    past = tuple(replace(ATTEMPT, attempt=n) for n in range(1, KEPT_ATTEMPTS + 1))
+    phase = replace(RUNNING_PHASE, lease=None, attempts=past)
+    assert [each.attempt for each in attempts(phase)] == list(range(1, KEPT_ATTEMPTS + 1))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from phaseline.domain.errors import InvalidArgument, Reason
@@ -47,6 +47,13 @@ def test_a_text_has_its_length(value: str, description: str) -> None:
     checks = Checks()
     checks.text("name", value, 3, required=True)
     assert told(checks) == {"name": description}
+
+
+def test_an_id_is_required() -> None:
+    checks = Checks()
+    checks.id("execution_id", "")
+    checks.id("phase_id", "x" * 129)
+    assert list(told(checks)) == ["execution_id", "phase_id"]
 
 
 def test_an_optional_text_may_be_empty() -> None:
@@ -151,6 +158,8 @@ def test_no_duration_is_too_long_to_be_added_to_a_moment() -> None:
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
+@example(datetime.min.replace(tzinfo=UTC))
+@example(datetime.max.replace(tzinfo=UTC))
 def test_a_timestamp_survives(moment: datetime) -> None:
     checks = Checks()
     assert checks.moment("start_at", timestamp(moment)) == moment

@@ -12,6 +12,8 @@ from phaseline.wire.scalars import (
     duration,
     optional_duration,
     optional_timestamp,
+    put_duration,
+    put_timestamp,
     ran,
     timestamp,
 )
@@ -24,14 +26,18 @@ MINUTE = timedelta(minutes=1)
 def test_a_timestamp_is_what_protobuf_makes_of_it(moment: datetime) -> None:
     expected = Timestamp()
     expected.FromDatetime(moment)
-    assert timestamp(moment) == expected
+    place = Timestamp()
+    put_timestamp(place, moment)
+    assert timestamp(moment) == place == expected
 
 
 @given(st.timedeltas(timedelta(), timedelta(days=100_000)))
 def test_a_duration_is_what_protobuf_makes_of_it(span: timedelta) -> None:
     expected = Duration()
     expected.FromTimedelta(span)
-    assert duration(span) == expected
+    place = Duration()
+    put_duration(place, span)
+    assert duration(span) == place == expected
 
 
 def test_a_span_that_clocks_made_negative_is_none() -> None:
@@ -46,13 +52,12 @@ def test_what_is_unset_stays_unset() -> None:
 @pytest.mark.parametrize(
     ("started", "completed", "span"),
     [
-        (None, None, None),
         (NOW - MINUTE, None, MINUTE),
         (NOW - MINUTE, NOW - MINUTE / 2, MINUTE / 2),
         (NOW + MINUTE, None, timedelta()),
     ],
 )
 def test_what_runs_runs_until_now(
-    started: datetime | None, completed: datetime | None, span: timedelta | None
+    started: datetime, completed: datetime | None, span: timedelta
 ) -> None:
     assert ran(started, completed, NOW) == span

@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseline.domain.money import MAX_NANOS
-from phaseline.domain.usage import NO_USAGE, ModelUsage
+from phaseline.domain.usage import NO_USAGE, ModelUsage, Usage
 from phaseline.v1 import usage_pb2
 from phaseline.wire.reading import Checks
 from phaseline.wire.usage import (
     cost_by_model,
     model_usage_message,
+    put_usage,
     read_model_usage,
     read_usage_by_model,
-    usage_message,
 )
 from tests.wire.samples import COSTLY, UNPRICED, USAGE
 
@@ -31,8 +31,14 @@ model_usages = st.builds(
 )
 
 
+def shown(usage: Usage) -> usage_pb2.Usage:
+    message = usage_pb2.Usage()
+    put_usage(message, usage)
+    return message
+
+
 def test_every_figure_is_told() -> None:
-    assert usage_message(USAGE) == usage_pb2.Usage(
+    assert shown(USAGE) == usage_pb2.Usage(
         input_tokens=101,
         output_tokens=202,
         cache_creation_tokens=303,
@@ -47,7 +53,7 @@ def test_every_figure_is_told() -> None:
 
 def test_no_usage_costs_nothing_and_says_so() -> None:
     nothing = usage_pb2.Usage(cost_usd="0", cost_complete=True, credits_used="0")
-    assert usage_message(NO_USAGE) == nothing
+    assert shown(NO_USAGE) == nothing
 
 
 @given(model_usages)

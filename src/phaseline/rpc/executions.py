@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from phaseline.app.batches import Batches, BatchStarted
 from phaseline.app.caller import Caller
@@ -13,12 +14,10 @@ from phaseline.app.refusals import Refusal
 from phaseline.app.starting import Started
 from phaseline.app.trees import Trees
 from phaseline.domain.errors import PhaselineError
-from phaseline.domain.execution import Execution
 from phaseline.domain.ids import Key
 from phaseline.rpc.call import Call
 from phaseline.rpc.draining import Draining
 from phaseline.rpc.nestings import nesting_message
-from phaseline.v1 import execution_pb2
 from phaseline.v1 import execution_service_pb2 as pb
 from phaseline.watch.cursor import ActiveCursor
 from phaseline.watch.scope import Scope
@@ -26,8 +25,8 @@ from phaseline.watch.token import Tokens
 from phaseline.wire.batches import AskedBatch, read_batch
 from phaseline.wire.digests import request_digest
 from phaseline.wire.enums import EXECUTION_STATUS
-from phaseline.wire.executions import basic_message, status_message
-from phaseline.wire.full_view import full_message
+from phaseline.wire.executions import fill_basic, status_message
+from phaseline.wire.full_view import fill_full
 from phaseline.wire.lists import (
     AskedExecutions,
     read_list,
@@ -38,6 +37,9 @@ from phaseline.wire.operations import operation_message
 from phaseline.wire.requests import read_get, read_get_nesting, read_get_status, read_wait
 from phaseline.wire.starts import read_start
 from phaseline.wire.status import status_of
+
+L = TypeVar("L", pb.ListResponse, pb.ListActiveResponse)
+A = TypeVar("A", pb.GetResponse, pb.WaitResponse)
 
 _STARTED = "Workflow execution started"
 _REPEATED = "nothing was started: the same request_id or step_key had started this execution"
@@ -95,13 +97,14 @@ class ExecutionService:
         detail = await self._executions.get(
             call.caller, asked.execution_id, full=asked.full, phase_ids=asked.phase_ids
         )
-        return self._detail(detail, full=asked.full, phase_ids=asked.phase_ids)
+        return self._with_detail(
+            pb.GetResponse(), detail, full=asked.full, phase_ids=asked.phase_ids
+        )
 
     async def List(self, request: pb.ListRequest, call: Call) -> pb.ListResponse:
         asked = read_list(request)
         listed = await self._list(call.caller, asked)
-        return pb.ListResponse(
-            executions=self._shown(listed.page.executions),
+        answer = pb.ListResponse(
             total_size=listed.page.total_size,
             page=0 if asked.page.token else asked.number,
             page_size=asked.page.size,
@@ -109,16 +112,17 @@ class ExecutionService:
             resume_token=self._resume_token(call.caller, asked, listed),
             total_size_capped=listed.page.total_size_capped,
         )
+        return self._with(answer, listed)
 
     async def ListActive(self, request: pb.ListActiveRequest, call: Call) -> pb.ListActiveResponse:
         asked = read_list_active(request)
         listed = await self._list(call.caller, asked)
-        return pb.ListActiveResponse(
-            executions=self._shown(listed.page.executions),
+        answer = pb.ListActiveResponse(
             total_size=listed.page.total_size,
             next_page_token=listed.next_page_token,
             resume_token=self._resume_token(call.caller, asked, listed),
         )
+        return self._with(answer, listed)
 
     async def ListOperations(
         self, request: pb.ListOperationsRequest, call: Call
@@ -159,12 +163,8 @@ class ExecutionService:
             )
 
         waited = await self._draining.bound(wait, call.patience(asked.timeout))
-        answer = self._detail(waited.detail, full=asked.full)
-        return pb.WaitResponse(
-            execution=answer.execution,
-            satisfied=waited.satisfied,
-            resume_token=answer.resume_token,
-        )
+        answer = pb.WaitResponse(satisfied=waited.satisfied)
+        return self._with_detail(answer, waited.detail, full=asked.full)
 
     async def _list(self, caller: Caller, asked: AskedExecutions) -> Listed:
         return await self._executions.list(
@@ -176,24 +176,28 @@ class ExecutionService:
             page_token=asked.page.token,
         )
 
-    def _shown(self, executions: Sequence[Execution]) -> list[execution_pb2.Execution]:
+    def _with(self, answer: L, listed: Listed) -> L:
+        """Return *answer* with the executions that are listed."""
         now = self._clock.now()
-        return [basic_message(execution, now) for execution in executions]
+        for execution in listed.page.executions:
+            fill_basic(answer.executions.add(), execution, now)
+        return answer
 
     def _resume_token(self, caller: Caller, asked: AskedExecutions, listed: Listed) -> str:
         scope = Scope(caller.workspace_id, asked.matching)
         return self._tokens.of_active(scope, ActiveCursor(listed.page.revision))
 
-    def _detail(
-        self, detail: Detail, *, full: bool, phase_ids: Sequence[str] = ()
-    ) -> pb.GetResponse:
-        now, execution = self._clock.now(), detail.execution
-        return pb.GetResponse(
-            execution=(
-                full_message(detail, now, phase_ids) if full else basic_message(execution, now)
-            ),
-            resume_token=self._tokens.of_execution(execution.key, detail.revision),
-        )
+    def _with_detail(
+        self, answer: A, detail: Detail, *, full: bool, phase_ids: Sequence[str] = ()
+    ) -> A:
+        """Return *answer* with the execution, and the token from which to watch it."""
+        now = self._clock.now()
+        answer.resume_token = self._tokens.of_execution(detail.execution.key, detail.revision)
+        if full:
+            fill_full(answer.execution, detail, now, phase_ids)
+        else:
+            fill_basic(answer.execution, detail.execution, now)
+        return answer
 
     def _started(self, caller: Caller, started: Started) -> pb.ExecuteResponse:
         return pb.ExecuteResponse(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from phaseline.app.trees import Node, Tree
 from phaseline.v1 import execution_service_pb2 as pb
-from phaseline.wire.executions import basic_message
+from phaseline.wire.executions import fill_basic
 
 
 def nesting_message(tree: Tree, now: datetime) -> pb.GetNestingResponse:
@@ -17,7 +17,6 @@ def nesting_message(tree: Tree, now: datetime) -> pb.GetNestingResponse:
 
 
 def _fill(message: pb.ExecutionNode, node: Node, now: datetime) -> None:
-    # In place: a node that is put into its parent when it is made is copied at every level.
-    message.execution.CopyFrom(basic_message(node.execution, now))
+    fill_basic(message.execution, node.execution, now)
     for child in node.children:
         _fill(message.children.add(), child, now)

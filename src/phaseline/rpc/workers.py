@@ -10,7 +10,7 @@ from phaseline.app.ports import Clock
 from phaseline.app.work import Work
 from phaseline.rpc.call import Call
 from phaseline.rpc.draining import Draining
-from phaseline.rpc.leases import lease_message
+from phaseline.rpc.leases import fill_lease
 from phaseline.v1 import worker_service_pb2 as pb
 from phaseline.wire.directives import directive_message
 from phaseline.wire.leases import LeaseDefaults, read_lease_request, read_next
@@ -59,8 +59,8 @@ class WorkerService:
         )
 
     def _leased(self, assigned: Sequence[Assigned]) -> pb.LeasePhasesResponse:
+        answer = pb.LeasePhasesResponse(poll_delay=_DRAINING_DELAY if self._draining else None)
         now = self._clock.now()
-        return pb.LeasePhasesResponse(
-            leases=[lease_message(each, now) for each in assigned],
-            poll_delay=_DRAINING_DELAY if self._draining else None,
-        )
+        for each in assigned:
+            fill_lease(answer.leases.add(), each, now)
+        return answer

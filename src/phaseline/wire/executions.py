@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from phaseline.domain import display
+from phaseline.domain.display import NOT_STARTED, cost, repos, tokens
+from phaseline.domain.display import duration as duration_text
 from phaseline.domain.execution import Content, Execution
 from phaseline.domain.money import format_amount
 from phaseline.domain.payload import Payload
@@ -13,69 +14,39 @@ from phaseline.domain.usage import NO_USAGE
 from phaseline.v1 import execution_pb2, execution_service_pb2
 from phaseline.wire.enums import EXECUTION_STATUS
 from phaseline.wire.payloads import cancellation_message, failure_message, payload_message
-from phaseline.wire.scalars import (
-    duration,
-    optional_duration,
-    optional_timestamp,
-    ran,
-    timestamp,
-)
-from phaseline.wire.usage import model_usage_messages, usage_message
+from phaseline.wire.scalars import put_duration, put_timestamp, ran
+from phaseline.wire.usage import put_model_usage, put_usage
 
 _DAY = 86_400
 
 
 def basic_message(execution: Execution, now: datetime) -> execution_pb2.Execution:
     """Return *execution* as it stands at *now*, without what only the full view has."""
-    spec, workflow = execution.spec, execution.workflow
-    usage = usage_message(execution.usage)
-    span = ran(execution.started_at, execution.completed_at, now)
-    message = execution_pb2.Execution(
-        execution_id=spec.execution_id,
-        workflow_id=workflow.spec.workflow_id,
-        workflow_name=workflow.name,
-        workflow_version=workflow.version,
-        status=EXECUTION_STATUS[execution.status],
-        revision=execution.revision,
-        current_phase=execution.current_phase,
-        completed_phases=execution.completed_phases,
-        total_phases=execution.total_phases,
-        usage=usage,
-        tree_usage=usage if execution.below == NO_USAGE else usage_message(execution.tree_usage),
-        created_at=timestamp(spec.created_at),
-        started_at=optional_timestamp(execution.started_at),
-        updated_at=timestamp(execution.updated_at),
-        completed_at=optional_timestamp(execution.completed_at),
-        duration=optional_duration(span),
-        display=_display(execution, span),
-        is_agentic=workflow.spec.is_agentic,
-        is_purged=execution.is_purged,
-        parent_execution_id=spec.parent_execution_id,
-        root_execution_id=spec.root_execution_id,
-        step_key=spec.step_key,
-        batch_id=spec.batch_id,
-        session_id=spec.session_id,
-        user_id=spec.user_id,
-        responder_id=spec.responder_id,
-        chat_message_id=spec.chat_message_id,
-        workspace_id=spec.workspace_id,
-        queue_name=spec.queue_name,
-        concurrency_key=spec.concurrency_key,
-        priority=spec.priority,
-        deployment_id=spec.deployment_id,
-        assigned_to_worker=execution.worker_id,
-        retry_count=execution.retry_count,
-        output_schema_name=spec.output_schema_name,
-    )
-    _add_what_is_rare(message, execution)
-    _add_detail(message, execution)
+    message = execution_pb2.Execution()
+    fill_basic(message, execution, now)
     return message
+
+
+def fill_basic(message: execution_pb2.Execution, execution: Execution, now: datetime) -> None:
+    """Fill the new *message* with what `basic_message` returns."""
+    _put_start(message, execution)
+    _put_state(message, execution)
+    _put_times(message, execution, now)
+    put_usage(message.usage, execution.usage)
+    put_usage(
+        message.tree_usage,
+        execution.usage if execution.below == NO_USAGE else execution.tree_usage,
+    )
+    _put_what_is_rare(message, execution)
+    _put_detail(message, execution)
 
 
 def add_figures(message: execution_pb2.Execution, execution: Execution) -> None:
     """Put into *message* what the full view adds and the execution itself knows."""
-    message.usage_by_model.extend(model_usage_messages(execution.usage_by_model))
-    message.artifact_ids.extend(execution.artifact_ids)
+    for usage in execution.usage_by_model:
+        put_model_usage(message.usage_by_model.add(), usage)
+    if execution.artifact_ids:
+        message.artifact_ids.extend(execution.artifact_ids)
 
 
 def add_content(message: execution_pb2.Execution, content: Content) -> None:
@@ -102,31 +73,88 @@ def payload_in(content: Content) -> Payload | None:
 
 def status_message(execution: Execution) -> execution_service_pb2.GetStatusResponse:
     """Return how far *execution* is."""
-    return execution_service_pb2.GetStatusResponse(
+    message = execution_service_pb2.GetStatusResponse(
         execution_id=execution.spec.execution_id,
         workflow_id=execution.workflow.spec.workflow_id,
         status=EXECUTION_STATUS[execution.status],
         current_phase=execution.current_phase,
         completed_phases=execution.completed_phases,
         total_phases=execution.total_phases,
-        started_at=optional_timestamp(execution.started_at),
-        completed_at=optional_timestamp(execution.completed_at),
-        error_message="" if execution.failure is None else execution.failure.message,
         revision=execution.revision,
     )
+    if execution.started_at is not None:
+        put_timestamp(message.started_at, execution.started_at)
+    if execution.completed_at is not None:
+        put_timestamp(message.completed_at, execution.completed_at)
+    if execution.failure is not None:
+        message.error_message = execution.failure.message
+    return message
 
 
-def _add_what_is_rare(message: execution_pb2.Execution, execution: Execution) -> None:
-    # Apart from the rest because an unset message, list or map costs as much as a set one.
+def _put_start(message: execution_pb2.Execution, execution: Execution) -> None:
+    """Put in what the execution was started with, which never changes."""
+    spec, workflow = execution.spec, execution.workflow
+    message.execution_id = spec.execution_id
+    message.workflow_id = workflow.spec.workflow_id
+    message.workflow_name = workflow.name
+    message.workflow_version = workflow.version
+    message.is_agentic = workflow.spec.is_agentic
+    message.total_phases = execution.total_phases
+    message.parent_execution_id = spec.parent_execution_id
+    message.root_execution_id = spec.root_execution_id
+    message.step_key = spec.step_key
+    message.batch_id = spec.batch_id
+    message.session_id = spec.session_id
+    message.user_id = spec.user_id
+    message.responder_id = spec.responder_id
+    message.chat_message_id = spec.chat_message_id
+    message.workspace_id = spec.workspace_id
+    message.queue_name = spec.queue_name
+    message.concurrency_key = spec.concurrency_key
+    message.priority = spec.priority
+    message.deployment_id = spec.deployment_id
+    message.output_schema_name = spec.output_schema_name
+    put_timestamp(message.created_at, spec.created_at)
+
+
+def _put_state(message: execution_pb2.Execution, execution: Execution) -> None:
+    message.status = EXECUTION_STATUS[execution.status]
+    message.revision = execution.revision
+    message.current_phase = execution.current_phase
+    message.completed_phases = execution.completed_phases
+    message.is_purged = execution.is_purged
+    message.assigned_to_worker = execution.worker_id
+    message.retry_count = execution.retry_count
+    display = message.display
+    display.total_tokens = _tokens(execution.usage.total_tokens)
+    display.total_cost = _cost(execution.usage.cost_nanos)
+    display.repos = repos(execution.spec.repos)
+
+
+def _put_times(message: execution_pb2.Execution, execution: Execution, now: datetime) -> None:
+    started, completed = execution.started_at, execution.completed_at
+    put_timestamp(message.updated_at, execution.updated_at)
+    if completed is not None:
+        put_timestamp(message.completed_at, completed)
+    if started is None:
+        message.display.duration = NOT_STARTED
+        return
+    put_timestamp(message.started_at, started)
+    span = ran(started, completed, now)
+    put_duration(message.duration, span)
+    message.display.duration = _seconds(span.days * _DAY + span.seconds)
+
+
+def _put_what_is_rare(message: execution_pb2.Execution, execution: Execution) -> None:
     spec = execution.spec
     if spec.repos:
         message.repos.extend(spec.repos)
     if spec.labels:
         message.labels.update(spec.labels)
     if spec.start_at is not None:
-        message.start_at.CopyFrom(timestamp(spec.start_at))
+        put_timestamp(message.start_at, spec.start_at)
     if execution.run_timeout is not None:
-        message.run_timeout.CopyFrom(duration(execution.run_timeout))
+        put_duration(message.run_timeout, execution.run_timeout)
     if execution.max_budget_nanos is not None:
         message.max_budget_usd = format_amount(execution.max_budget_nanos)
     if execution.cancellation is not None:
@@ -135,7 +163,7 @@ def _add_what_is_rare(message: execution_pb2.Execution, execution: Execution) ->
         message.failure.CopyFrom(failure_message(execution.failure))
 
 
-def _add_detail(message: execution_pb2.Execution, execution: Execution) -> None:
+def _put_detail(message: execution_pb2.Execution, execution: Execution) -> None:
     if execution.is_purged:
         return
     if execution.workflow.spec.is_agentic:
@@ -145,21 +173,11 @@ def _add_detail(message: execution_pb2.Execution, execution: Execution) -> None:
         message.workflow_detail.running_phases.extend(execution.running_phases)
 
 
-def _display(execution: Execution, span: timedelta | None) -> execution_pb2.Display:
-    usage = execution.usage
-    return execution_pb2.Display(
-        total_tokens=_tokens(usage.total_tokens),
-        total_cost=_cost(usage.cost_nanos),
-        duration=_seconds(-1 if span is None else span.days * _DAY + span.seconds),
-        repos=display.repos(execution.spec.repos),
-    )
-
-
-# Writing figures out takes a third of an answer's time, and most executions show the same few.
-_tokens = lru_cache(maxsize=1024)(display.tokens)
-_cost = lru_cache(maxsize=1024)(display.cost)
+# Writing figures out takes long, and most executions show the same few.
+_tokens = lru_cache(maxsize=1024)(tokens)
+_cost = lru_cache(maxsize=1024)(cost)
 
 
 @lru_cache(maxsize=1024)
 def _seconds(count: int) -> str:
-    return display.duration(None if count < 0 else timedelta(seconds=count))
+    return duration_text(timedelta(seconds=count))

@@ -11,10 +11,10 @@ from phaseline.app.ports import Detail
 from phaseline.domain.execution import Execution
 from phaseline.domain.payload import Payload
 from phaseline.v1 import execution_pb2
-from phaseline.wire.executions import add_figures, add_texts, basic_message, payload_in
+from phaseline.wire.executions import add_figures, add_texts, fill_basic, payload_in
 from phaseline.wire.operations import operation_message
 from phaseline.wire.payloads import payload_message
-from phaseline.wire.phases import attempt_messages, phase_message
+from phaseline.wire.phases import add_attempts, fill_phase
 
 # Clients of gRPC accept 4 MiB by default.
 ANSWER_SIZE = 3 * 1024 * 1024
@@ -31,8 +31,22 @@ def full_message(
 
     What would take it past *size* bytes is left out: payloads come without their bytes first.
     """
+    message = execution_pb2.Execution()
+    fill_full(message, detail, now, phase_ids, size=size)
+    return message
+
+
+def fill_full(
+    message: execution_pb2.Execution,
+    detail: Detail,
+    now: datetime,
+    phase_ids: Sequence[str] = (),
+    *,
+    size: int = ANSWER_SIZE,
+) -> None:
+    """Fill the new *message* with what `full_message` returns."""
     execution = detail.execution
-    message = basic_message(execution, now)
+    fill_basic(message, execution, now)
     add_figures(message, execution)
     add_texts(message, detail.content)
     phases = _add_phases(message, execution, now, phase_ids)
@@ -50,7 +64,6 @@ def full_message(
     else:
         _add_own_payloads(message, detail, room)
         _add_outputs(phases, detail.outputs, room)
-    return message
 
 
 class _Room:
@@ -85,9 +98,9 @@ def _add_phases(
     added = {}
     for position, phase in enumerate(execution.phases):
         if not phase_ids or phase.phase_id in phase_ids:
-            message.phases.append(phase_message(execution, position, now))
-            added[position] = message.phases[-1]
-            added[position].attempts.extend(attempt_messages(phase))
+            added[position] = message.phases.add()
+            fill_phase(added[position], execution, position, now)
+            add_attempts(added[position], phase)
     return added
 
 

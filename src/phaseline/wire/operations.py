@@ -8,8 +8,8 @@ from phaseline.domain.report import OperationReport
 from phaseline.v1 import execution_pb2
 from phaseline.wire.payloads import cut, payload_message
 from phaseline.wire.reading import Checks
-from phaseline.wire.scalars import optional_timestamp
-from phaseline.wire.usage import model_usage_message, read_model_usage
+from phaseline.wire.scalars import put_timestamp
+from phaseline.wire.usage import put_model_usage, read_model_usage
 
 _TYPE_LENGTH = 64
 _NAME_LENGTH = 128
@@ -30,11 +30,14 @@ def operation_message(operation: Operation, *, full: bool = False) -> execution_
         tool_name=told.tool_name,
         tool_use_id=told.tool_use_id,
         success=told.success,
-        timestamp=optional_timestamp(told.timestamp),
-        completed_at=optional_timestamp(told.completed_at),
         error_message=told.error_message,
-        usage=None if told.usage is None else model_usage_message(told.usage),
     )
+    if told.timestamp is not None:
+        put_timestamp(message.timestamp, told.timestamp)
+    if told.completed_at is not None:
+        put_timestamp(message.completed_at, told.completed_at)
+    if told.usage is not None:
+        put_model_usage(message.usage, told.usage)
     if full and told.input is not None:
         message.input.CopyFrom(payload_message(told.input))
     if full and told.output is not None:

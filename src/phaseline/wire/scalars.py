@@ -35,8 +35,23 @@ def optional_duration(span: timedelta | None) -> Duration | None:
     return None if span is None else duration(span)
 
 
-def ran(started: datetime | None, completed: datetime | None, now: datetime) -> timedelta | None:
-    """Return how long something ran that may still be running; None before it has started."""
-    if started is None:
-        return None
+# Where speed counts, a message within another is filled in its place: made apart, it would be
+# copied there, which takes twice as long.
+
+
+def put_timestamp(place: Timestamp, moment: datetime) -> None:
+    """Put *moment* into *place*."""
+    since = moment - _EPOCH
+    place.seconds = since.days * _DAY + since.seconds
+    place.nanos = since.microseconds * 1000
+
+
+def put_duration(place: Duration, span: timedelta) -> None:
+    """Put *span*, which is not negative, into *place*."""
+    place.seconds = span.days * _DAY + span.seconds
+    place.nanos = span.microseconds * 1000
+
+
+def ran(started: datetime, completed: datetime | None, now: datetime) -> timedelta:
+    """Return how long something ran that may still be running."""
     return max((now if completed is None else completed) - started, _NO_TIME)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from phaseline.domain.start import StartRequest
 from phaseline.v1 import execution_service_pb2
 from phaseline.wire.payloads import payload_of
@@ -20,6 +22,7 @@ _LOOKED_FOR = (
     "concurrency_key",
     "deployment_id",
 )
+_texts_looked_for = attrgetter(*_LOOKED_FOR)
 
 
 def read_start(
@@ -75,9 +78,10 @@ def read_start(
 
 def _check_characters(request: StartRequest, checks: Checks) -> None:
     """Note texts that not every database can look for."""
-    for name in _LOOKED_FOR:
-        if "\0" in getattr(request, name):
-            checks.note(name, NO_NUL)
+    if "\0" in "".join(_texts_looked_for(request)):
+        for name in _LOOKED_FOR:
+            if "\0" in getattr(request, name):
+                checks.note(name, NO_NUL)
     if any("\0" in repo for repo in request.repos):
         checks.note("repos", NO_NUL)
     if any("\0" in key or "\0" in value for key, value in request.labels.items()):

@@ -13,38 +13,40 @@ from phaseline.wire.reading import Checks
 _MOST_TOKENS = 10**12
 _MOST_MODELS = 100
 
-# Shared, since most phases of most executions have none yet. It is copied where it is put in.
-_NOTHING = usage_pb2.Usage(cost_usd="0", cost_complete=True, credits_used="0")
 
-
-def usage_message(usage: Usage) -> usage_pb2.Usage:
-    """Return *usage* as a message, not to be changed."""
+def put_usage(place: usage_pb2.Usage, usage: Usage) -> None:
+    """Put *usage* into *place*."""
     if usage == NO_USAGE:
-        return _NOTHING
-    return usage_pb2.Usage(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_creation_tokens=usage.cache_creation_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        total_tokens=usage.total_tokens,
-        cost_usd=format_amount(usage.cost_nanos),
-        cost_complete=usage.cost_complete,
-        credits_used=format_amount(usage.credits_nanos),
-        tool_call_count=usage.tool_call_count,
-    )
+        place.cost_usd, place.credits_used, place.cost_complete = "0", "0", True
+        return
+    place.input_tokens = usage.input_tokens
+    place.output_tokens = usage.output_tokens
+    place.cache_creation_tokens = usage.cache_creation_tokens
+    place.cache_read_tokens = usage.cache_read_tokens
+    place.total_tokens = usage.total_tokens
+    place.cost_usd = format_amount(usage.cost_nanos)
+    place.cost_complete = usage.cost_complete
+    place.credits_used = format_amount(usage.credits_nanos)
+    place.tool_call_count = usage.tool_call_count
+
+
+def put_model_usage(place: usage_pb2.ModelUsage, usage: ModelUsage) -> None:
+    """Put *usage* into *place*; an unknown cost stays empty."""
+    place.model = usage.model
+    place.input_tokens = usage.input_tokens
+    place.output_tokens = usage.output_tokens
+    place.cache_creation_tokens = usage.cache_creation_tokens
+    place.cache_read_tokens = usage.cache_read_tokens
+    place.total_tokens = usage.total_tokens
+    if usage.cost_nanos is not None:
+        place.cost_usd = format_amount(usage.cost_nanos)
 
 
 def model_usage_message(usage: ModelUsage) -> usage_pb2.ModelUsage:
-    """Return *usage* as a message; an unknown cost is empty."""
-    return usage_pb2.ModelUsage(
-        model=usage.model,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_creation_tokens=usage.cache_creation_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        total_tokens=usage.total_tokens,
-        cost_usd="" if usage.cost_nanos is None else format_amount(usage.cost_nanos),
-    )
+    """Return *usage* as a message."""
+    message = usage_pb2.ModelUsage()
+    put_model_usage(message, usage)
+    return message
 
 
 def model_usage_messages(usages: Iterable[ModelUsage]) -> list[usage_pb2.ModelUsage]:
