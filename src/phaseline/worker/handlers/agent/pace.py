@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from phaseline.worker.context import Context
-from phaseline.worker.handlers.process import Process
 from phaseline.worker.limits import CALL_BYTES
 
 #: Of operations that wait to be reported.
@@ -13,10 +13,20 @@ _MOST = 2 * CALL_BYTES
 _LOOK_EVERY = 0.05
 
 
+class Printing(Protocol):
+    """A program that can be held up."""
+
+    def hold_stdout(self) -> None:
+        """Let it wait once its pipe is full."""
+
+    def go_on_with_stdout(self) -> None:
+        """Read again what it prints."""
+
+
 class Pace:
     """Lets a program go on printing only as fast as its operations are reported."""
 
-    def __init__(self, process: Process, context: Context) -> None:
+    def __init__(self, process: Printing, context: Context) -> None:
         self._process = process
         self._context = context
         self._timer: asyncio.TimerHandle | None = None
