@@ -76,7 +76,7 @@ def test_an_unknown_cost_is_empty() -> None:
         (usage_pb2.ModelUsage(), "model"),
         (usage_pb2.ModelUsage(model="m" * 129), "model"),
         (usage_pb2.ModelUsage(model="m", input_tokens=-1), "input_tokens"),
-        (usage_pb2.ModelUsage(model="m", output_tokens=2**62), "output_tokens"),
+        (usage_pb2.ModelUsage(model="m", output_tokens=10**12 + 1), "output_tokens"),
         (usage_pb2.ModelUsage(model="m", cache_creation_tokens=-1), "cache_creation_tokens"),
         (usage_pb2.ModelUsage(model="m", cache_read_tokens=-1), "cache_read_tokens"),
         (usage_pb2.ModelUsage(model="m", cost_usd="-1"), "cost_usd"),
@@ -90,14 +90,18 @@ def test_what_is_wrong_with_the_usage_of_a_model_has_its_path(
     assert [each.field for each in checks.found] == [f"usage_by_model[1].{field}"]
 
 
-def test_the_usage_of_an_attempt_has_a_limit_of_models() -> None:
+@pytest.mark.parametrize(("count", "found"), [(100, []), (101, ["usage_by_model"])])
+def test_the_usage_of_an_attempt_has_a_limit_of_models(count: int, found: list[str]) -> None:
     checks = Checks()
-    read_usage_by_model([model_usage_message(COSTLY)] * 101, checks)
-    assert [each.field for each in checks.found] == ["usage_by_model"]
+    read_usage_by_model([model_usage_message(UNPRICED)] * count, checks)
+    assert [each.field for each in checks.found] == found
 
 
 def test_an_attempt_cannot_cost_more_than_an_amount_can_say() -> None:
+    most = usage_pb2.ModelUsage(model="m", cost_usd="999999999.999999999")
+    more = usage_pb2.ModelUsage(model="n", cost_usd="0.000000001")
     checks = Checks()
-    dear = usage_pb2.ModelUsage(model="m", cost_usd="999999999")
-    read_usage_by_model([dear, dear], checks)
+    read_usage_by_model([most, model_usage_message(UNPRICED)], checks)
+    assert checks.found == []
+    read_usage_by_model([most, more], checks)
     assert [each.field for each in checks.found] == ["usage_by_model"]
