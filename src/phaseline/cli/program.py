@@ -17,6 +17,7 @@ from phaseline.cli import (
     examples,
     execute,
     executions,
+    imports,
     operations,
     server,
     watching,
@@ -64,6 +65,7 @@ def build() -> typer.Typer:
     add(app, "list", executions.list_, panel=_EXECUTIONS)
     add(app, "active", executions.active, panel=_EXECUTIONS)
     add(app, "operations", operations.operations, panel=_EXECUTIONS)
+    add(app, "import", imports.import_, panel=_EXECUTIONS)
     left = _group(app, "artifact", _EXECUTIONS, "List what phases left behind, and fetch it.")
     add(left, "list", artifacts.list_)
     add(left, "get", artifacts.get, options=Connection)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from phaseline.app.prices import PriceList
-from phaseline.domain.failure import MESSAGE_LENGTH, FailureKind
+from phaseline.domain.failure import FailureKind
 from phaseline.domain.payload import Payload
 from phaseline.worker.context import Context
 from phaseline.worker.failures import HandlerError
@@ -25,15 +25,14 @@ from phaseline.worker.handlers.agent.config import (
 from phaseline.worker.handlers.agent.directory import default_root, directory_of
 from phaseline.worker.handlers.agent.earlier import earlier_of, save
 from phaseline.worker.handlers.agent.environment import variables_of_worker
+from phaseline.worker.handlers.agent.outcome import failure_of, output_of
 from phaseline.worker.handlers.agent.pace import Pace
 from phaseline.worker.handlers.agent.reader import Fault, Success
 from phaseline.worker.handlers.agent.stream import Stream
 from phaseline.worker.handlers.capture import Capture
 from phaseline.worker.handlers.process import Process, not_started
 from phaseline.worker.handlers.workdir import WorkDir
-from phaseline.worker.limits import PAYLOAD_BYTES
 from phaseline.worker.threads import in_thread
-from phaseline.worker.values import payload_of, shortened
 
 _STDERR_TAIL = 2048
 
@@ -90,7 +89,6 @@ class _Run:
     ) -> None:
         self._context = context
         self._config = config
-        self._adapter = adapter
         self._workdir = workdir
         self._budget = budget
         self._cwd = Path(config.cwd or workdir.work)
@@ -138,7 +136,7 @@ class _Run:
             verdict = self._stream.end(self._process.exit_code)
             self._keep_session()
         if isinstance(verdict, Fault):
-            raise self._failure(verdict, exit_code)
+            raise failure_of(verdict, self._stream, exit_code=exit_code, stderr=self._stderr.tail)
         return await in_thread(lambda: self._keep(verdict))
 
     async def _start(self, environment: Mapping[str, str]) -> Process:
@@ -207,30 +205,11 @@ class _Run:
         if self._config.resume is not Resume.NEVER and session_id:
             save(self._context, session_id, self._stream.session_usage)
 
-    def _failure(self, fault: Fault, exit_code: int) -> HandlerError:
-        journal = self._stream.journal
-        details = {
-            "adapter": self._adapter.name,
-            "exit_code": str(exit_code),
-            "session_id": journal.session_id,
-            "unreadable_lines": str(self._stream.unreadable_lines or ""),
-            "unknown_events": str(journal.unknown_events or ""),
-        }
-        return HandlerError(
-            _with_stderr(fault.message, self._stderr.tail),
-            code=fault.code,
-            kind=fault.kind,
-            retryable=fault.retryable,
-            retry_delay=fault.retry_delay,
-            details={name: value for name, value in details.items() if value},
-        )
-
     def _keep(self, success: Success) -> Payload:
         """Leave behind what the agent has left, and return its output. Blocks."""
         for name, content in self._workdir.collect().artifacts:
             self._context.artifact(name, content)
-        output = "" if success.output is None else success.output
-        return shortened(payload_of(output), PAYLOAD_BYTES)
+        return output_of(success)
 
 
 def _order(context: Context, config: AgentConfig, model: str, session_id: str) -> Order:
@@ -243,12 +222,3 @@ def _order(context: Context, config: AgentConfig, model: str, session_id: str) -
         session_id=session_id,
         args=config.args,
     )
-
-
-def _with_stderr(message: str, stderr: bytes) -> str:
-    """Return why a run failed, with what its program complained of last."""
-    said = stderr.decode(errors="replace").strip()
-    if not said:
-        return message
-    room = MESSAGE_LENGTH - len(said) - len("\n\nstderr: ")
-    return f"{message[:room]}\n\nstderr: {said}"

@@ -9,7 +9,7 @@ from phaseline.worker.context import Context
 from phaseline.worker.limits import CALL_BYTES
 
 #: Of operations that wait to be reported.
-_MOST = 2 * CALL_BYTES
+MOST_WAITING = 2 * CALL_BYTES
 _LOOK_EVERY = 0.05
 
 
@@ -33,7 +33,11 @@ class Pace:
 
     def look(self) -> None:
         """Hold the program up if too much waits; it goes on by itself later."""
-        if self._timer is None and self._context.backlog > _MOST and not self._context.cancelled:
+        if (
+            self._timer is None
+            and self._context.backlog > MOST_WAITING
+            and not self._context.cancelled
+        ):
             self._process.hold_stdout()
             self._look_later()
 
@@ -46,8 +50,11 @@ class Pace:
         self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look_again)
 
     def _look_again(self) -> None:
-        if self._context.backlog > _MOST / 2 and not self._context.cancelled:
+        if self._is_ahead(MOST_WAITING // 2):
             self._look_later()
         else:
             self._timer = None
             self._process.go_on_with_stdout()
+
+    def _is_ahead(self, most: int) -> bool:
+        return self._context.backlog > most and not self._context.cancelled

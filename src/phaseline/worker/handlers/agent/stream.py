@@ -36,7 +36,7 @@ class Stream:
         when: Callable[[Event], datetime | None],
         beginning: Beginning | None = None,
     ) -> None:
-        self._adapter = adapter
+        self.adapter = adapter
         self._when = when
         self._beginning = beginning or Beginning()
         self._event: Event = {}
@@ -92,7 +92,7 @@ class Stream:
             is_known = self._reader.read(event)
         except Exception:  # the edge to what others print, which must end no run
             self.defects += 1
-            log.exception("event not understood", adapter=self._adapter.name)
+            log.exception("event not understood", adapter=self.adapter.name)
             is_known = False
         if not is_known:
             self.journal.unknown(event)
@@ -119,8 +119,8 @@ class Stream:
         return told
 
     def _ended_badly(self, exit_code: int, told: Success | None) -> Fault:
-        if told is None and exit_code in self._adapter.exit_codes:
-            return self._adapter.exit_codes[exit_code]
+        if told is None and exit_code in self.adapter.exit_codes:
+            return self.adapter.exit_codes[exit_code]
         after = "after it had reported success" if told else "without telling a result"
         if exit_code < 0:
             return Fault(f"the agent was ended by signal {-exit_code}, {after}", "SIGNAL")

@@ -1,0 +1,223 @@
+"""The command that records runs of agents that took place elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phaseline.cli import parsing
+from phaseline.cli.failures import Refused
+from phaseline.cli.session import Session, credentials
+
+if TYPE_CHECKING:
+    from phaseline.client import Client
+    from phaseline.v1.execution_pb2 import Execution
+    from phaseline.v1.workflow_pb2 import Workflow
+    from phaseline.worker.handlers.agent.adapter import Adapter
+
+_HANDLER = "import"
+_PHASE = "agent"
+_STDIN = "-"
+_MOST_NAME = 256  #: characters of a label
+
+
+@dataclass(frozen=True)
+class What:
+    """How runs are read and recorded."""
+
+    adapter: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="claude, codex, gemini or jsonl; found out by default."),
+    ] = ""
+    workflow_id: Annotated[
+        str,
+        typer.Option("--workflow", "--workflow-id", help="Workflow; imported-ADAPTER by default."),
+    ] = ""
+    model: Annotated[
+        str, typer.Option(help="Model that was used, for agents that do not tell, as Codex.")
+    ] = ""
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Label; repeatable.", show_default=False),
+    ] = None
+
+
+async def import_(
+    session: Session,
+    stream: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="STREAM...", help="Files with what agents have printed; - is standard input."
+        ),
+    ],
+    what: What,
+) -> None:
+    """
+    Record finished runs of agents from their event streams, each as an execution that has ended.
+
+    A stream that was imported before is not imported again.
+    """
+    from phaseline.telemetry import set_up_logging
+
+    set_up_logging("error", session.settings.log_format)
+    labels = parsing.pairs(what.label or (), "--label")
+    async with session.connected() as client:
+        for given in stream:
+            with _file(given) as path:
+                run = _Run(given.name, path, _adapter(path, given, what), what, labels)
+                execution = await run.record(session, client)
+            if session.output.is_table:
+                _draw(session, run, execution)
+            else:
+                session.output.write(execution, in_stream=len(stream) > 1)
+
+
+class _Run:
+    """One run that is to be recorded."""
+
+    def __init__(
+        self, name: str, path: Path, adapter: Adapter, what: What, labels: dict[str, str]
+    ) -> None:
+        self.adapter = adapter
+        self._path = path
+        self._workflow_id = what.workflow_id or f"imported-{adapter.name}"
+        self._model = what.model
+        self._labels = {"imported": name[:_MOST_NAME], "agent": adapter.name, **labels}
+        self.was_there = False
+
+    async def record(self, session: Session, client: Client) -> Execution:
+        """Record it, unless it is; return the execution, which has ended."""
+        await self._prepare_workflow(client)
+        key = self._key()
+        # The same run on the same queue: what was cut off is taken up, and nothing comes twice.
+        response = await client.execute(
+            self._workflow_id, request_id=key, queue_name=key, labels=self._labels
+        )
+        self.was_there = not response.created
+        status = await client.get_status(response.execution_id)
+        if not status.HasField("completed_at"):
+            await self._work(session, client, key, response.execution_id)
+        return (await client.get(response.execution_id)).execution
+
+    async def _prepare_workflow(self, client: Client) -> None:
+        """Store the workflow unless it is there. Raises `Refused` for one of another kind."""
+        from phaseline.domain.errors import NotFound
+
+        try:
+            workflow = await client.get_workflow(self._workflow_id)
+        except NotFound:
+            await client.apply_workflow(_workflow(self._workflow_id, self.adapter))
+            return
+        if [phase.handler for phase in workflow.phases] != [_HANDLER]:
+            raise Refused(
+                f"workflow {self._workflow_id!r} runs something: "
+                f"nothing can be imported but into one phase with the handler {_HANDLER!r}",
+                hint="choose another with --workflow; one that is not there is made",
+            )
+
+    def _key(self) -> str:
+        digest = hashlib.sha256()
+        with self._path.open("rb") as file:
+            while chunk := file.read(1024 * 1024):
+                digest.update(chunk)
+        said = (self._workflow_id, self._model, *sorted(self._labels.items()))
+        digest.update(repr(said).encode())
+        return f"import-{digest.hexdigest()[:48]}"
+
+    async def _work(self, session: Session, client: Client, queue: str, execution_id: str) -> None:
+        """Be the worker of its one phase, until that has ended."""
+        from phaseline.worker.handlers.agent.recording import Recording
+        from phaseline.worker.registry import Registry
+        from phaseline.worker.runner import Runner, RunnerOptions
+        from phaseline.worker.source import GrpcSource
+
+        settings = session.settings
+        token, ca = credentials(settings)
+        if settings.tls and ca is None:
+            raise Refused("importing needs the certificates to trust", hint="give them with --ca")
+        registry = Registry()
+        registry.add(_HANDLER, Recording(self._path, self.adapter, self._model))
+        options = RunnerOptions(slots=1, queue_names=(queue,))
+        async with GrpcSource.connect(settings.server, token=token, ca=ca) as source:
+            runner = Runner(source, registry, options)
+            working = asyncio.create_task(runner.run())
+            waiting = asyncio.create_task(client.wait(execution_id))
+            try:
+                await asyncio.wait([working, waiting], return_when=asyncio.FIRST_COMPLETED)
+                runner.stop()
+                await working
+                await waiting
+            finally:
+                working.cancel()
+                waiting.cancel()
+
+
+def _workflow(workflow_id: str, adapter: Adapter) -> Workflow:
+    from phaseline.v1.workflow_pb2 import PhaseSpec, RetryPolicy, Workflow
+
+    phase = PhaseSpec(
+        phase_id=_PHASE,
+        name="Agent run",
+        handler=_HANDLER,
+        # What is in a file is the same each time.
+        retry_policy=RetryPolicy(max_attempts=1),
+    )
+    return Workflow(
+        workflow_id=workflow_id,
+        name=f"Imported runs of {adapter.name}" if adapter.name in workflow_id else "",
+        description="Runs of agents that took place elsewhere, recorded from their streams.",
+        phases=[phase],
+        is_agentic=True,
+    )
+
+
+def _adapter(path: Path, given: Path, what: What) -> Adapter:
+    from phaseline.worker.handlers.agent.adapters import ADAPTERS
+    from phaseline.worker.handlers.agent.recording import adapter_of
+
+    known = ", ".join(ADAPTERS)
+    if what.adapter:
+        if what.adapter not in ADAPTERS:
+            raise Refused(f"--adapter must be one of {known}, is {what.adapter!r}")
+        return ADAPTERS[what.adapter]
+    adapter = adapter_of(path)
+    if adapter is None:
+        raise Refused(
+            f"nothing in {given} tells which agent has printed it",
+            hint=f"say it with --adapter: {known}",
+        )
+    return adapter
+
+
+@contextmanager
+def _file(given: Path) -> Iterator[Path]:
+    """Give the file to read, which is read more than once."""
+    if str(given) != _STDIN:
+        yield given
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _draw(session: Session, run: _Run, execution: Execution) -> None:
+    from rich.text import Text
+
+    from phaseline.cli import execution_view
+
+    facts = (execution.execution_id, "  ", run.adapter.name, "  ")
+    text = Text.assemble(*facts, execution_view.summary(execution))
+    session.output.draw(text)
+    if run.was_there:
+        session.output.note("it was imported before")
