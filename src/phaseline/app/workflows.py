@@ -130,6 +130,15 @@ class Workflows:
                     "output_schema", f"must be a JSON Schema: {wrong}", Reason.INVALID_SCHEMA
                 )
             )
+        size = len(msgspec.json.encode(spec))
+        if size > self._limits.workflow:
+            found.append(
+                FieldViolation(
+                    "",
+                    f"must have at most {self._limits.workflow} bytes, has {size}",
+                    Reason.PAYLOAD_TOO_LARGE,
+                )
+            )
         if found:
             raise InvalidArgument.all_of(violation.under("workflow") for violation in found)
 
