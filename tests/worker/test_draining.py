@@ -213,6 +213,28 @@ async def test_a_second_stop_does_not_wait_for_a_handler_that_does_not_stop(rig:
     assert interruptions == 2
 
 
+async def test_a_second_stop_does_not_wait_for_those_that_were_told_to_stop_already(
+    rig: Rig,
+) -> None:
+    gate = threading.Event()
+
+    @rig.handles()
+    def work(context: Context) -> None:
+        gate.wait(timeout=10)
+
+    async with rig.running() as runner:
+        await rig.runs()
+        runner.stop()
+        await rig.passes(24.5)
+        assert rig.source.outcomes == []
+        runner.stop()
+        await turns()
+
+        assert rig.source.outcomes == [Released()]
+        assert rig.ended.done()
+    gate.set()
+
+
 async def test_a_second_stop_does_not_wait_for_a_server_that_is_away(rig: Rig) -> None:
     rig.handles()(until_stopped)
 

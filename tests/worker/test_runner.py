@@ -1,7 +1,9 @@
 """A runner leases what it has room for, reports many phases together, and loses nothing."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -469,6 +471,22 @@ async def test_a_phase_that_is_leased_twice_is_run_once(rig: Rig) -> None:
         await turns()
 
         assert rig.runner.running == 1
+
+
+async def test_nothing_is_kept_of_a_phase_that_has_ended(rig: Rig) -> None:
+    kept: list[weakref.ref[Context]] = []
+
+    @rig.handles()
+    async def work(context: Context) -> None:
+        kept.append(weakref.ref(context))
+
+    async with rig.running():
+        for _ in range(3):
+            await rig.runs()
+        rig.source.calls.clear()
+        gc.collect()
+
+        assert [each() for each in kept] == [None, None, None]
 
 
 async def test_cancelling_the_run_stops_the_handlers_and_reports_nothing(rig: Rig) -> None:

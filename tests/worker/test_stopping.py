@@ -242,6 +242,23 @@ async def test_a_late_answer_does_not_bring_back_a_lost_lease(rig: Rig) -> None:
     assert len(rig.source.reports_of(given)) == 1
 
 
+async def test_a_lease_that_is_lost_while_its_report_waits_is_not_reported(rig: Rig) -> None:
+    rig.handles()(waits)
+
+    async with rig.running():
+        rig.source.answers.clear()
+        for _ in range(2):
+            await rig.runs(time_to_live=timedelta(hours=1))
+            await rig.passes(0.2)
+        given = await rig.runs()
+        await rig.passes(31)
+        assert rig.runner.running == 2
+        rig.source.answers.set()
+        await rig.passes(1)
+
+    assert rig.source.reports_of(given) == []
+
+
 async def test_a_report_that_the_server_cannot_take_loses_the_lease(rig: Rig) -> None:
     rig.handles()(waits)
 

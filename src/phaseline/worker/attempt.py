@@ -111,7 +111,11 @@ class Attempt:
             self.lose("not renewed in time")
         elif self.context.cancelled and now >= self._give_up_at:
             self.give_up()
-        elif now >= self._timeout_at:
+        else:
+            self._tick_while_running(now)
+
+    def _tick_while_running(self, now: float) -> None:
+        if now >= self._timeout_at:
             self._timeout_at = inf
             self.stop(StopReason.TIMED_OUT, give_up_at=self._give_up_at)
         if now >= self._heartbeat_at - self._heartbeat * _HEARTBEAT_SLACK:
