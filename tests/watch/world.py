@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from phaseline.app.caller import Caller
-from phaseline.app.changes import ActivePage, Commit, Entry, Part, Resource, TreePage
+from phaseline.app.changes import ActivePage, Commit, Entry, Folded, Part, Resource, TreePage
 from phaseline.app.ports import Slot
 from phaseline.app.queries import ExecutionFilter, OperationPage, OperationQuery
 from phaseline.app.tokens import Signer
@@ -25,7 +25,6 @@ from phaseline.domain.report import OperationReport
 from phaseline.domain.workflow import PhaseSpec, Workflow, WorkflowSpec
 from phaseline.v1.execution_service_pb2 import WatchResponse
 from phaseline.watch.payloads import StoredPayloads
-from phaseline.watch.ports import Folded
 from phaseline.watch.scope import Scope
 from phaseline.watch.shared import Shared, Sizes, Terms
 from phaseline.watch.signal import Signal
@@ -400,7 +399,8 @@ class Process:
         idle = 0
         while idle < turns:
             await asyncio.sleep(0)
-            idle = 0 if any(reader.take() for reader in self.readers) else idle + 1
+            took = [reader.take() for reader in self.readers]
+            idle = 0 if any(took) else idle + 1
 
     async def close(self) -> None:
         """End all watches, as a crash would."""

@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from math import inf
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from phaseline.app.changes import Part, Resource
+from phaseline.app.changes import Folded, Part, Resource
 from phaseline.domain.execution import Execution
 from phaseline.watch.bell import Bell
 from phaseline.watch.cursor import ActiveCursor
-from phaseline.watch.ports import Folded, Kind
+from phaseline.watch.ports import Kind
+from phaseline.watch.recent import Piece, Step
 from phaseline.watch.scope import Scope
-from phaseline.watch.shared import Shared, Step, stale
-
-
-class _Page(NamedTuple):
-    """The next frame of the snapshot, as of a revision."""
-
-    changes: list[bytes]
-    last_id: str
-    has_more: bool
-    revision: int
+from phaseline.watch.shared import Shared, stale
 
 
 class ActiveFollower:
@@ -52,7 +43,7 @@ class ActiveFollower:
         self._next_at = -inf
         #: When there is something to send though nothing happens.
         self.wakes_at = inf
-        self._page: _Page | None = None
+        self._piece: Piece[str] | None = None
 
     @property
     def token(self) -> str:
@@ -76,7 +67,7 @@ class ActiveFollower:
         if self.cursor.until:
             frame = await self._next_in_range(self.cursor.until)
         elif self.cursor.snapshot is not None:
-            frame = await self._next_of_snapshot()
+            frame = await self._next_of_snapshot(self.cursor.snapshot)
         else:
             signal = self._shared.signal
             self._skip_to(signal.quiet_until(self._bell, self.cursor.after))
@@ -91,43 +82,49 @@ class ActiveFollower:
             self._next_at = self._shared.clock.time() + self._min_interval
         return frame
 
-    async def _next_of_snapshot(self) -> bytes:
-        page = self._page
-        if page is None:
-            page = self._page = await self._read_page()
-        if not self.cursor.snapshot:
-            # Nothing was sent yet, so there is nothing to tell of what was.
-            self.cursor = ActiveCursor(page.revision, "")
-        quiet_until = self._shared.signal.quiet_until(self._bell, self.cursor.after)
-        self._skip_to(min(quiet_until, page.revision))
-        if self.cursor.after < page.revision:
-            return await self._next_in_range(page.revision)
-        self._page = None
-        self.cursor = replace(self.cursor, snapshot=page.last_id if page.has_more else None)
-        return self._shared.codec.change_set(page.changes, 0, self.token) if page.changes else b""
-
-    async def _read_page(self) -> _Page:
-        after_id = self.cursor.snapshot or ""
-        found = await self._shared.read(
-            lambda: self._shared.history.active_page(
-                self._scope.workspace_id,
-                self._scope.matching,
-                after_id=after_id,
-                limit=self._shared.sizes.changes,
+    async def _next_of_snapshot(self, sent_up_to: str) -> bytes:
+        piece = self._piece
+        if piece is None:
+            piece = self._piece = await self._shared.read_piece(
+                self._shared.active_pieces,
+                (self._scope.digest, sent_up_to),
+                lambda: self._read_piece(sent_up_to),
+                # As long as nothing was sent, there is nothing that a piece could fall behind.
+                least=self.cursor.after if sent_up_to else 0,
             )
-        )
-        if after_id and found.revision < self.cursor.after:
+        if not sent_up_to:
+            self.cursor = ActiveCursor(piece.revision, "")
+        if piece.revision < self.cursor.after:
             raise stale()
+        quiet_until = self._shared.signal.quiet_until(self._bell, self.cursor.after)
+        self._skip_to(min(quiet_until, piece.revision))
+        if self.cursor.after < piece.revision:
+            return await self._next_in_range(piece.revision)
+        self._piece = None
+        self.cursor = ActiveCursor(piece.revision, piece.behind)
+        return piece.frame
+
+    async def _read_piece(self, after_id: str) -> Piece[str]:
+        shared, sizes = self._shared, self._shared.sizes
+        page = await shared.history.active_page(
+            self._scope.workspace_id, self._scope.matching, after_id=after_id, limit=sizes.changes
+        )
         changes: list[bytes] = []
         size = 0
-        for execution in found.executions:
+        for execution in page.executions:
             change = self._added(execution)
             size += len(change)
-            if changes and size > self._shared.sizes.frame:
-                return _Page(changes, after_id, True, found.revision)
+            if changes and size > sizes.frame:
+                break
             changes.append(change)
             after_id = execution.spec.execution_id
-        return _Page(changes, after_id, found.has_more, found.revision)
+        has_more = page.has_more or len(changes) < len(page.executions)
+        behind = after_id if has_more else None
+        frame = b""
+        if changes:
+            token = shared.tokens.of_active(self._scope, ActiveCursor(page.revision, behind))
+            frame = shared.codec.change_set(changes, 0, token)
+        return Piece(frame, behind, page.revision, shared.clock.time())
 
     def _added(self, execution: Execution) -> bytes:
         part = self._shared.signal.tail.version(execution.key, execution.revision)
@@ -141,7 +138,7 @@ class ActiveFollower:
         step = self._shared.active_steps.get(place)
         if step is None:
             step = await self._make_step(until)
-            self._shared.active_steps.put(place, step)
+            self._shared.active_steps.put(place, step, len(step.frame))
         self.cursor = step.cursor
         return step.frame
 

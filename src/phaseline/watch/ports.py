@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Protocol
 
-from phaseline.app.changes import ActivePage, Entry, Part, TreePage
-from phaseline.app.changes import Folded as Folded
+from phaseline.app.changes import ActivePage, Entry, Folded, Part, TreePage
 from phaseline.app.ports import Slot
 from phaseline.app.queries import ExecutionFilter, OperationPage, OperationQuery
 from phaseline.domain.execution import Content, Execution

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from phaseline.app.changes import Entry
+from phaseline.app.changes import Entry, Folded
 from phaseline.app.queries import ExecutionFilter
 from phaseline.app.tokens import digest_of
 from phaseline.domain.execution import Execution
-from phaseline.watch.ports import Folded, Kind
+from phaseline.watch.ports import Kind
 
 
 class Scope:

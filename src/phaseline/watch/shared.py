@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Generic, NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from phaseline.app.ports import Encoder, Entropy
 from phaseline.domain.errors import OutOfRange, Unavailable
-from phaseline.watch.cursor import ActiveCursor, TreeCursor
+from phaseline.watch.cursor import ActiveCursor, Spot, TreeCursor
 from phaseline.watch.payloads import StoredPayloads
 from phaseline.watch.ports import Clock, FrameCodec, History, State
+from phaseline.watch.recent import Piece, Recent, Step
 from phaseline.watch.signal import Signal
 from phaseline.watch.token import Tokens
 
-_FRAMES_SIZE = 8 * 1024 * 1024
-_OVERHEAD = 200
+#: So long a piece of a snapshot is shared. What changed meanwhile is then sent after it.
+_FRESH_SECONDS = 1.0
 
 T = TypeVar("T")
-Cursor = TypeVar("Cursor")
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -58,41 +57,6 @@ class Sizes(msgspec.Struct, frozen=True):
     look: int = 2_000
 
 
-class Step(NamedTuple, Generic[Cursor]):
-    """A frame, empty if there is nothing to send, and where a watch is once it is sent."""
-
-    frame: bytes
-    cursor: Cursor
-    #: The last version of the watched execution in it: its revision, and whether it is terminal.
-    state: tuple[int, bool] | None = None
-
-
-class Steps(Generic[Cursor]):
-    """
-    The steps made last, so that watchers at the same place share one frame.
-
-    Also what a read of the log gave beyond a frame, which no watcher has to hold so.
-    """
-
-    def __init__(self, room: int = _FRAMES_SIZE) -> None:
-        self._room, self._taken = room, 0
-        self._steps: OrderedDict[Hashable, Step[Cursor]] = OrderedDict()
-
-    def get(self, place: Hashable) -> Step[Cursor] | None:
-        """Return the step that was made from *place*, if it is still here."""
-        return self._steps.get(place)
-
-    def put(self, place: Hashable, step: Step[Cursor]) -> None:
-        """Keep *step* for others who come to *place*."""
-        if place in self._steps:
-            return
-        self._steps[place] = step
-        self._taken += len(step.frame) + _OVERHEAD
-        while self._taken > self._room:
-            _, oldest = self._steps.popitem(last=False)
-            self._taken -= len(oldest.frame) + _OVERHEAD
-
-
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all watches of a process use."""
@@ -109,18 +73,33 @@ class Shared:
     terms: Terms
     turns: asyncio.Semaphore
     sizes: Sizes = field(default_factory=Sizes)
-    active_steps: Steps[ActiveCursor] = field(default_factory=Steps)
-    tree_steps: Steps[TreeCursor] = field(default_factory=Steps)
+    active_steps: Recent[Step[ActiveCursor]] = field(default_factory=Recent)
+    tree_steps: Recent[Step[TreeCursor]] = field(default_factory=Recent)
+    active_pieces: Recent[Piece[str]] = field(default_factory=Recent)
+    tree_pieces: Recent[Piece[Spot]] = field(default_factory=Recent)
 
-    async def read(self, reading: Callable[[], Awaitable[T]]) -> T:
+    async def read_piece(
+        self,
+        pieces: Recent[Piece[T]],
+        name: Hashable,
+        reading: Callable[[], Awaitable[Piece[T]]],
+        *,
+        least: int,
+    ) -> Piece[T]:
         """
-        Return what *reading* reads of the present state.
+        Return what *reading* reads of the present state, or what it gave another watch just now.
 
-        A few watchers at a time get their turn: a thousand that are behind can so neither take all
-        connections nor all memory.
+        It is as of *least* or later. A few watchers at a time get their turn to read: a thousand
+        can so take neither all connections nor all memory.
         """
-        async with self.turns:
-            return await reading()
+        found = self._fresh(pieces.get(name), least)
+        if found is None:
+            async with self.turns:
+                found = self._fresh(pieces.get(name), least)
+                if found is None:
+                    found = await reading()
+                    pieces.put(name, found, len(found.frame))
+        return found
 
     async def read_log(self, reading: Callable[[], Awaitable[T]], *, after: int) -> T:
         """Return what *reading* reads of the log past *after*; raise `OutOfRange` if it is cut."""
@@ -132,6 +111,12 @@ class Shared:
         if after < trimmed:
             raise expired(trimmed)
         return found
+
+    def _fresh(self, piece: Piece[T] | None, least: int) -> Piece[T] | None:
+        # What happened since must be in memory: else sharing would cost more than it saves.
+        if piece is None or piece.revision < max(least, self.signal.tail.floor):
+            return None
+        return piece if self.clock.time() - piece.read_at <= _FRESH_SECONDS else None
 
 
 def expired(trimmed: int) -> OutOfRange:

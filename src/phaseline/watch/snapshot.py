@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from phaseline.app.changes import Part, Resource, TreePage
 from phaseline.domain.ids import Key
-from phaseline.watch.cursor import EVERYTHING, Spot
+from phaseline.watch.cursor import EVERYTHING, Spot, TreeCursor
 from phaseline.watch.ports import Kind
+from phaseline.watch.recent import Piece
 from phaseline.watch.shared import Shared
 
 
@@ -29,14 +30,6 @@ class Watched(NamedTuple):
         return Key(workspace_id, spot.execution_id or top_id)
 
 
-class Piece(NamedTuple):
-    """Changes for one frame as of a revision, and the spot behind them; None at the end."""
-
-    changes: list[bytes]
-    spot: Spot | None
-    revision: int = 0
-
-
 class TreeSnapshot:
     """Reads the state of a tree: each piece as of the revision of its own."""
 
@@ -44,55 +37,63 @@ class TreeSnapshot:
         self._shared, self._watched = shared, watched
         self._sizes = shared.sizes
 
-    async def piece_after(self, spot: Spot) -> Piece:
-        """Return what comes next."""
-        watched = self._watched
+    async def piece_after(self, spot: Spot, *, least: int) -> Piece[Spot]:
+        """Return what comes next, as of *least* or later; without a frame it is as of any time."""
+        shared = self._shared
+        if self._watched.full:
+            # With payloads it is large, and two that want the same are rare.
+            async with shared.turns:
+                return await self._read(spot)
+        return await shared.read_piece(
+            shared.tree_pieces, (self._watched, spot), lambda: self._read(spot), least=least
+        )
+
+    async def _read(self, spot: Spot) -> Piece[Spot]:
+        history, watched, sizes = self._shared.history, self._watched, self._shared.sizes
         if spot.resource == EVERYTHING:
-            pages = await self._pages_below(spot)
-            return self._piece(pages, spot, is_last=len(pages) < self._sizes.executions)
-        page = await self._page(
+            pages = await history.pages_below(
+                watched.key,
+                after_id=spot.execution_id,
+                limit=sizes.executions,
+                operations=sizes.operations,
+                full=watched.full,
+            )
+            return self._piece(pages, spot, is_last=len(pages) < sizes.executions)
+        page = await history.execution_page(
             watched.key_at(spot),
             after=spot.ordinal if spot.resource == Resource.OPERATION else -1,
-            limit=self._sizes.operations,
+            limit=sizes.operations,
             full=watched.full,
         )
         if page is None:
-            # Deleted meanwhile, and so the last that there was to tell of it.
-            return Piece([], Spot(spot.execution_id, EVERYTHING) if watched.descendants else None)
+            # Deleted meanwhile: there is nothing more to tell of it.
+            return self._made([], Spot(spot.execution_id, EVERYTHING), 0)
         return self._piece([page], spot, is_last=not watched.descendants)
 
-    async def _page(self, key: Key, *, after: int, limit: int, full: bool) -> TreePage | None:
-        history = self._shared.history
-        return await self._shared.read(
-            lambda: history.execution_page(key, after=after, limit=limit, full=full)
-        )
-
-    async def _pages_below(self, spot: Spot) -> Sequence[TreePage]:
-        history, watched = self._shared.history, self._watched
-        return await self._shared.read(
-            lambda: history.pages_below(
-                watched.key,
-                after_id=spot.execution_id,
-                limit=self._sizes.executions,
-                operations=self._sizes.operations,
-                full=watched.full,
-            )
-        )
-
-    def _piece(self, pages: Sequence[TreePage], spot: Spot, *, is_last: bool) -> Piece:
+    def _piece(self, pages: Sequence[TreePage], spot: Spot, *, is_last: bool) -> Piece[Spot]:
+        """Return what *pages* hold past *spot*, as much as fits a frame."""
         changes: list[bytes] = []
         size, start = 0, spot
         for page in pages:
             for place, change in self._changes(page, start):
                 size += len(change)
                 if changes and (len(changes) == self._sizes.changes or size > self._sizes.frame):
-                    return Piece(changes, spot, page.revision)
+                    return self._made(changes, spot, page.revision)
                 changes.append(change)
                 spot = place
             if len(page.operations) == self._sizes.operations:
-                return Piece(changes, spot, page.revision)
+                return self._made(changes, spot, page.revision)
             spot = Spot(self._watched.spot_id(page.execution.spec.execution_id), EVERYTHING)
-        return Piece(changes, None if is_last else spot, pages[0].revision if pages else 0)
+        return self._made(changes, None if is_last else spot, pages[-1].revision if pages else 0)
+
+    def _made(self, changes: list[bytes], behind: Spot | None, revision: int) -> Piece[Spot]:
+        shared, watched = self._shared, self._watched
+        frame = b""
+        if changes:
+            cursor = TreeCursor(revision, behind)
+            token = shared.tokens.of_tree(watched.key, watched.descendants, cursor)
+            frame = shared.codec.change_set(changes, 0, token)
+        return Piece(frame, behind, revision, shared.clock.time())
 
     def _changes(self, page: TreePage, after: Spot) -> Iterator[tuple[Spot, bytes]]:
         """Yield what *page* holds past a spot, each with its own."""

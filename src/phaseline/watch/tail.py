@@ -12,9 +12,8 @@ from typing import Any
 
 import msgspec
 
-from phaseline.app.changes import Commit, Entry, Part
+from phaseline.app.changes import Commit, Entry, Folded, Part
 from phaseline.domain.ids import Key
-from phaseline.watch.ports import Folded
 
 MAX_REVISIONS = 16_384
 MAX_BYTES = 32 * 1024 * 1024
@@ -57,11 +56,8 @@ class Tail:
             return
         if commit.revision != self.head + 1:
             self.restart(commit.revision - 1)
-        entries = [self._shared(entry) for entry in sorted(commit.entries, key=_execution_id)]
-        for entry in entries:
-            for lists, name in self._lists_of(entry):
-                lists.setdefault(name, []).append(entry)
-        size = sum(map(_size_of, entries))
+        entries = sorted(commit.entries, key=_execution_id)
+        size = sum([self._add(entry) for entry in entries])
         self._commits.append((entries, size))
         self._size += size
         self.head = commit.revision
@@ -120,14 +116,25 @@ class Tail:
             if _place(entry) > past:
                 yield _fold(versions, after, entry)
 
-    def _shared(self, entry: Entry) -> Entry:
-        """Return *entry* with the one execution that all versions in here have in common."""
-        versions = self._by_execution.get(entry.key)
-        if not versions or versions[-1].execution is None:
-            return entry
-        # Only what never changes of it is looked at, and the phases of every version would take
-        # more room than all else in here.
-        return msgspec.structs.replace(entry, execution=versions[-1].execution)
+    def _add(self, entry: Entry) -> int:
+        """Take in one entry, and return about how much room it takes."""
+        workspace_id, execution_id = key = entry.key
+        versions = self._by_execution.get(key)
+        if versions is None:
+            versions = self._by_execution[key] = []
+        elif versions[-1].execution is not None:
+            # One for all versions: only what never changes of it is looked at, and the phases of
+            # every version would take more room than all else in here.
+            entry = msgspec.structs.replace(entry, execution=versions[-1].execution)
+        versions.append(entry)
+        self._by_workspace.setdefault(workspace_id, []).append(entry)
+        if entry.root_execution_id != execution_id:
+            root = Key(workspace_id, entry.root_execution_id)
+            self._below_root.setdefault(root, []).append(entry)
+        size = _ENTRY_SIZE
+        for part in entry.parts:
+            size += _PART_SIZE + len(part.body) + len(part.extra)
+        return size
 
     def _lists_of(self, entry: Entry) -> Iterator[tuple[dict[Any, list[Entry]], Any]]:
         workspace_id, execution_id = entry.key
@@ -193,13 +200,4 @@ def _fold(versions: list[Entry], after: int, last: Entry) -> Folded:
         status_before=(older[0] if older else last).status_before,
         passed=frozenset(entry.status_after for entry in older),
         left_out=len(older),
-    )
-
-
-def _size_of(entry: Entry) -> int:
-    parts = entry.parts
-    return (
-        _ENTRY_SIZE
-        + _PART_SIZE * len(parts)
-        + sum(len(part.body) + len(part.extra) for part in parts)
     )

@@ -11,8 +11,9 @@ from phaseline.domain.lifecycle import TERMINAL
 from phaseline.watch.bell import Bell
 from phaseline.watch.cursor import Spot, TreeCursor
 from phaseline.watch.ports import Kind
-from phaseline.watch.shared import Shared, Step, stale
-from phaseline.watch.snapshot import Piece, TreeSnapshot, Watched
+from phaseline.watch.recent import Piece, Step
+from phaseline.watch.shared import Shared, stale
+from phaseline.watch.snapshot import TreeSnapshot, Watched
 
 
 class TreeFollower:
@@ -29,7 +30,7 @@ class TreeFollower:
         self.is_live = False
         self.wakes_at = inf
         self._snapshot = TreeSnapshot(shared, watched)
-        self._piece: Piece | None = None
+        self._piece: Piece[Spot] | None = None
         self._root_execution_id = ""
         #: End of the range that is being sent.
         self._until = 0
@@ -88,10 +89,11 @@ class TreeFollower:
     async def _next_of_snapshot(self, spot: Spot) -> bytes:
         piece = self._piece
         if piece is None:
-            piece = self._piece = await self._snapshot.piece_after(spot)
-        if piece.changes:
+            # As long as nothing was sent, there is nothing that a piece could fall behind.
+            least = 0 if spot == Spot() else self.cursor.after
+            piece = self._piece = await self._snapshot.piece_after(spot, least=least)
+        if piece.frame:
             if spot == Spot():
-                # Nothing was sent yet, so there is nothing to tell of what was.
                 self.cursor = TreeCursor(piece.revision, spot)
             if piece.revision < self.cursor.after:
                 raise stale()
@@ -99,16 +101,12 @@ class TreeFollower:
             if self.cursor.after < piece.revision:
                 return await self._next_in_range(piece.revision)
         self._piece = None
-        self.cursor = TreeCursor(self.cursor.after, piece.spot)
-        if not piece.changes:
-            return b""
-        return self._shared.codec.change_set(piece.changes, 0, self.token)
+        self.cursor = TreeCursor(self.cursor.after, piece.behind)
+        return piece.frame
 
     async def _next_in_range(self, until: int) -> bytes:
         """Return the next frame of what happened up to *until*."""
-        steps = self._shared.tree_steps
-        place = (self._watched, self.cursor, until)
-        step = steps.get(place)
+        step = self._shared.tree_steps.get((self._watched, self.cursor, until))
         if step is None:
             step = await self._make_step(until)
         self.cursor = step.cursor
@@ -127,11 +125,14 @@ class TreeFollower:
             return next(self._cut(entries, payloads, end))
         steps = self._cut(entries, (), end)
         first = step = next(steps)
-        self._shared.tree_steps.put((self._watched, self.cursor, until), step)
+        self._keep(self.cursor, until, step)
         for following in steps:
-            self._shared.tree_steps.put((self._watched, step.cursor, until), following)
+            self._keep(step.cursor, until, following)
             step = following
         return first
+
+    def _keep(self, cursor: TreeCursor, until: int, step: Step[TreeCursor]) -> None:
+        self._shared.tree_steps.put((self._watched, cursor, until), step, len(step.frame))
 
     async def _read(self, until: int) -> tuple[Sequence[Entry], TreeCursor]:
         """Return entries, whole commits only, and where a watch is that has sent them."""
