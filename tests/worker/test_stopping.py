@@ -19,7 +19,7 @@ from phaseline.worker.context import Context, StopReason
 from phaseline.worker.failures import HandlerError
 from tests.support.clock import turns
 from tests.support.source import ACCEPTED, GO_ON, assignment
-from tests.support.worker import Rig
+from tests.support.worker import Rig, until_stopped
 
 CANCEL = Directive(
     DirectiveAction.CANCEL,
@@ -243,18 +243,33 @@ async def test_a_late_answer_does_not_bring_back_a_lost_lease(rig: Rig) -> None:
 
 
 async def test_a_lease_that_is_lost_while_its_report_waits_is_not_reported(rig: Rig) -> None:
-    rig.handles()(waits)
+    @rig.handles()
+    async def work(context: Context) -> None:
+        await rig.clock.sleep(timedelta(seconds=context.attempt))
+        await waits(context)
 
     async with rig.running():
+        for seconds in (1, 2):
+            await rig.runs(attempt=seconds, time_to_live=timedelta(hours=1))
+        given = await rig.runs(attempt=3, time_to_live=timedelta(seconds=30))
         rig.source.answers.clear()
-        for _ in range(2):
-            await rig.runs(time_to_live=timedelta(hours=1))
-            await rig.passes(0.2)
-        given = await rig.runs()
         await rig.passes(31)
         assert rig.runner.running == 2
         rig.source.answers.set()
         await rig.passes(1)
+
+    assert rig.source.reports_of(given) == []
+
+
+async def test_a_lease_that_ends_is_not_reported_in_the_same_moment(rig: Rig) -> None:
+    """The heartbeat that was due as well brought it back into the queue."""
+    rig.handles()(until_stopped)
+
+    async with rig.running():
+        given = await rig.runs(
+            time_to_live=timedelta(seconds=30), heartbeat_interval=timedelta(seconds=38)
+        )
+        await rig.passes(31)
 
     assert rig.source.reports_of(given) == []
 
