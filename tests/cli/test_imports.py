@@ -1,0 +1,157 @@
+"""`phaseline import` records what an agent did elsewhere, once."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from phaseline.domain.errors import PermissionDenied
+from tests.cli.conftest import Program
+from tests.support.agent import lines
+from tests.support.fake_service import FakeService
+from tests.support.program import ServerProgram
+
+CODEX: list[dict[str, Any]] = [
+    {"type": "thread.started", "thread_id": "thread-1"},
+    {"type": "turn.started"},
+    {"type": "item.completed", "item": {"id": "item_0", "type": "command_execution",
+                                        "command": "ls", "exit_code": 0}},
+    {"type": "item.completed", "item": {"id": "item_1", "type": "agent_message", "text": "done"}},
+    {"type": "turn.completed", "usage": {"input_tokens": 1000, "output_tokens": 10}},
+]  # fmt: skip
+FAILED: list[dict[str, Any]] = [
+    {"type": "system", "subtype": "init", "session_id": "s"},
+    {"type": "result", "subtype": "error_max_turns", "is_error": True, "errors": ["too many"],
+     "modelUsage": {"claude-opus-4-7": {"inputTokens": 7, "costUSD": 0.25}}},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server: what is imported is read back from it."""
+    database = tmp_path_factory.mktemp("server") / "phaseline.db"
+    with ServerProgram(database) as server:
+        server.channel().close()
+        yield server.address
+
+
+@pytest.fixture(autouse=True)
+def _server(monkeypatch: pytest.MonkeyPatch, address: str) -> Iterator[None]:
+    monkeypatch.setenv("PHASELINE_SERVER", address)
+    monkeypatch.setattr("phaseline.telemetry.set_up_logging", lambda *_: None)
+    with capture_logs():
+        yield
+
+
+def written(path: Path, events: list[dict[str, Any]]) -> str:
+    path.write_bytes(lines(events))
+    return str(path)
+
+
+def imported(program: Program, *arguments: str) -> dict[str, Any]:
+    ended = program("import", *arguments, "-o", "json")
+    assert ended.code == 0, ended.err
+    execution: dict[str, Any] = json.loads(ended.out)
+    return execution
+
+
+def test_a_run_becomes_an_execution_that_has_ended(program: Program, tmp_path: Path) -> None:
+    stream = written(tmp_path / "run.jsonl", CODEX)
+    execution = imported(program, stream, "--model", "gpt-5-codex", "--label", "team=a")
+    (phase,) = execution["phases"]
+
+    assert execution["workflow_id"] == "imported-codex"
+    assert execution["status"] == "EXECUTION_STATUS_COMPLETED"
+    assert execution["labels"] == {"agent": "codex", "imported": "run.jsonl", "team": "a"}
+    assert execution["usage"]["input_tokens"] == "1000"
+    assert execution["usage"]["tool_call_count"] == "1"
+    assert execution["usage"]["cost_complete"] is True
+    assert execution["is_agentic"] is True
+    assert phase["model"] == "gpt-5-codex"
+    assert phase["session_id"] == "thread-1"
+    assert [each["tool_name"] for each in phase["operations"]] == ["command_execution", ""]
+
+
+def test_the_same_run_is_imported_once(program: Program, tmp_path: Path) -> None:
+    stream = written(tmp_path / "once.jsonl", CODEX)
+    first = imported(program, stream)
+    second = program("import", stream)
+
+    assert first["execution_id"] in second.out
+    assert "it was imported before" in second.err
+    assert imported(program, stream, "--model", "other")["execution_id"] != first["execution_id"]
+
+
+def test_a_failed_run_is_a_failed_execution_with_its_cost(program: Program, tmp_path: Path) -> None:
+    execution = imported(program, written(tmp_path / "failed.jsonl", FAILED))
+    assert execution["status"] == "EXECUTION_STATUS_FAILED"
+    assert execution["failure"]["code"] == "MAX_TURNS"
+    assert execution["usage"]["cost_usd"] == "0.25"
+    assert execution["retry_count"] == 0
+
+
+def test_several_runs_at_once(program: Program, tmp_path: Path) -> None:
+    streams = [written(tmp_path / f"{n}.jsonl", [*CODEX, {"new": n}]) for n in range(2)]
+    ended = program("import", *streams)
+    assert ended.code == 0
+    assert len(ended.out.splitlines()) == 2
+    assert "codex  ✔ completed" in ended.out
+
+
+def test_standard_input_may_be_a_stream(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = io.TextIOWrapper(io.BytesIO(lines([*CODEX, {"from": "stdin"}])))
+    monkeypatch.setattr(sys, "stdin", given)
+    assert imported(program, "-")["labels"]["imported"] == "-"
+
+
+def test_a_workflow_may_be_named(program: Program, tmp_path: Path) -> None:
+    stream = written(tmp_path / "named.jsonl", CODEX)
+    assert imported(program, stream, "--workflow", "my-runs")["workflow_id"] == "my-runs"
+
+
+def test_a_workflow_that_runs_something_is_not_for_imports(
+    program: Program, tmp_path: Path
+) -> None:
+    program("apply", "--example", "repo-survey")
+    stream = written(tmp_path / "run.jsonl", CODEX)
+    ended = program("import", stream, "--workflow", "repo-survey")
+    assert ended.code == 2
+    assert "'repo-survey' runs something" in ended.err
+
+
+def test_a_stream_of_nobody_is_refused(program: Program, tmp_path: Path) -> None:
+    stream = written(tmp_path / "unknown.jsonl", [{"what": "is this"}])
+    ended = program("import", stream)
+    assert ended.code == 2
+    assert "tells which agent has printed it" in ended.err
+
+    assert imported(program, stream, "--adapter", "claude")["failure"]["code"] == (
+        "INCOMPLETE_STREAM"
+    )
+
+
+def test_an_adapter_that_is_not_there_is_refused(program: Program, tmp_path: Path) -> None:
+    ended = program("import", written(tmp_path / "x.jsonl", CODEX), "--adapter", "clyde")
+    assert ended.code == 2
+    assert "claude, codex, gemini, jsonl" in ended.err
+
+
+def test_a_file_that_is_not_there_is_told(program: Program) -> None:
+    ended = program("import", "nowhere.jsonl")
+    assert ended.code == 7
+    assert "nowhere.jsonl: no such file" in ended.err
+
+
+def test_what_the_server_refuses_is_told(
+    program: Program, tmp_path: Path, service: FakeService
+) -> None:
+    service.answer("GetWorkflow", PermissionDenied("not yours"))
+    ended = program("import", written(tmp_path / "run.jsonl", CODEX))
+    assert ended.code == 6
