@@ -5,27 +5,19 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from phaseline import examples
-from phaseline.app.caller import Caller
 from phaseline.cli import manifest
-from phaseline.client import Client
-from phaseline.serve import running
 from phaseline.v1 import execution_pb2
-from phaseline.wire.reports import Sizes
-from phaseline.worker.embedded import embedded
 from phaseline.worker.handlers.agent import AgentHandler
-from phaseline.worker.local import LocalSource
 from phaseline.worker.registry import Registry
-from phaseline.worker.runner import RunnerOptions
 from tests.support.agent import STAND_IN, lines
 from tests.support.whole import settings_in
+from tests.support.working import working
 
 #: What each agent prints whose answer is "did: " and its prompt.
 STREAMS: dict[str, list[dict[str, Any]]] = {
@@ -63,21 +55,6 @@ STREAMS: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@asynccontextmanager
-async def served(directory: Path) -> AsyncIterator[Client]:
-    """Run a whole server with a worker inside, for the block."""
-    registry = Registry()
-    registry.add("agent", AgentHandler(work_root=directory / "work", directory=directory))
-    settings = settings_in(directory)
-    async with running(settings) as server:
-        source = LocalSource(server.work, Caller(), Sizes())
-        async with (
-            embedded(source, registry, RunnerOptions()),
-            Client(f"127.0.0.1:{server.port}") as client,
-        ):
-            yield client
-
-
 @pytest.fixture(autouse=True)
 def no_blocking_call_in_the_loop() -> None:
     """Let the manifest be read and settings be made in the loop: it is this test's own."""
@@ -94,7 +71,9 @@ async def test_each_agent_gets_what_those_before_have_said(
     monkeypatch.setenv("PHASELINE_AGENT_PROGRAM", program)
     (workflow,) = manifest.load(examples.path("plan-build-review"))
 
-    async with served(tmp_path) as client:
+    registry = Registry()
+    registry.add("agent", AgentHandler(work_root=tmp_path / "work", directory=tmp_path))
+    async with working(settings_in(tmp_path), registry) as client:
         await client.apply_workflow(workflow)
         started = await client.execute(
             "plan-build-review", task="count words", inputs={"agent": agent}
