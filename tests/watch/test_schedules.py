@@ -21,17 +21,8 @@ from phaseline.watch.scope import Scope
 from phaseline.watch.shared import Sizes
 from tests.support import guarantees
 from tests.support.guarantees import Frame, Version
-from tests.watch.world import (
-    COMPLETED,
-    PAUSED,
-    PENDING,
-    RUNNING,
-    WORKSPACE,
-    Change,
-    Database,
-    Process,
-    Reader,
-)
+from tests.watch.serving import Process, Reader
+from tests.watch.world import COMPLETED, PAUSED, PENDING, RUNNING, WORKSPACE, Change, Database
 
 ABOVE: dict[str, tuple[str, ...]] = {"b": (), "a": ("b",), "c": ("b",), "d": ("b", "c"), "e": ()}
 FILTERS = (
