@@ -67,13 +67,21 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (
-            self.before
-            or self.workflows
-            or self.remembered
-            or self.deleted
-            or self.trimmed_to
-            or self.forgotten
+        return not any(
+            (
+                self.before,
+                self.contents,
+                self.operations,
+                self.outputs,
+                self.checkpoints,
+                self.artifacts,
+                self.workflows,
+                self.remembered,
+                self.purged,
+                self.deleted,
+                self.trimmed_to,
+                self.forgotten,
+            )
         )
 
     def accept(self, decision: Decision[object]) -> None:

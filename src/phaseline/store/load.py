@@ -69,19 +69,9 @@ def read_executions(
 
 def read_active(connection: Connection, working: Working) -> list[Execution]:
     """Return every execution that is not terminal, with its phases."""
-    table, c = tables.executions, tables.phases.c
-    active = connection.execute(select(table).where(text(IS_ACTIVE))).mappings().all()
-    phases: defaultdict[Key, list[Phase]] = defaultdict(list)
-    own = select(table.c.workspace_id, table.c.execution_id).where(text(IS_ACTIVE)).subquery()
-    same = (c.workspace_id == own.c.workspace_id) & (c.execution_id == own.c.execution_id)
-    statement = (
-        select(c.workspace_id, c.execution_id, c.state)
-        .select_from(own.join(tables.phases, same))
-        .order_by(c.workspace_id, c.execution_id, c.position)
-    )
-    for workspace_id, execution_id, state in connection.execute(statement):
-        phases[Key(workspace_id, execution_id)].append(rows.phase_of(state))
-    return executions_of(connection, active, working, phases)
+    statement = select(tables.executions).where(text(IS_ACTIVE))
+    found = connection.execute(statement).mappings().all()
+    return executions_of(connection, found, working, _read_phases(connection, found))
 
 
 def _own(table: Table, keys: Sequence[Key]) -> Iterator[Sequence[ColumnElement[bool]]]:

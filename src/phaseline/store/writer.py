@@ -77,6 +77,7 @@ class GroupWriter:
         self._tidy = tidy
         self._points = points
         self._queue: list[Item[Any]] = []
+        self._taken: list[Item[Any]] = []
         self._standing: dict[Waiting[Any], None] = {}
         self._work_came = asyncio.Event()
         self._is_closed = False
@@ -128,15 +129,15 @@ class GroupWriter:
             while not self._is_closed or self._queue:
                 await self._work_came.wait()
                 self._work_came.clear()
-                taken, self._queue = self._queue[:_MOST_AT_ONCE], self._queue[_MOST_AT_ONCE:]
+                self._taken, self._queue = self._queue[:_MOST_AT_ONCE], self._queue[_MOST_AT_ONCE:]
                 if self._queue:
                     self._work_came.set()
-                await self._commit(taken)
+                await self._commit(self._taken)
                 if self._is_untidy and self._in_doubt is None:
                     await self._clear_up()
         finally:
             self.close()
-            self._refuse(self._queue, _closed())
+            self._refuse([*self._taken, *self._queue], _closed())
 
     def close(self) -> None:
         """Take in nothing more; `run` returns once all that was taken in is answered."""
@@ -156,9 +157,6 @@ class GroupWriter:
             # A defect must not end the one task that everything depends on.
             log.exception("commit broke", commands=len(items))
             await self._isolate(items, standing, error)
-        except BaseException:
-            self._refuse(items, _closed())
-            raise
 
     async def _isolate(
         self, items: Sequence[Item[Any]], standing: Sequence[Waiting[Any]], error: Exception
