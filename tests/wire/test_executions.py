@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from phaseline.domain.execution import Content
+from phaseline.domain.execution import Content, Execution, ExecutionSpec
+from phaseline.domain.lifecycle import ExecutionStatus
 from phaseline.domain.usage import NO_USAGE
 from phaseline.v1 import execution_pb2
 from phaseline.wire.executions import add_content, basic_message, status_message
@@ -16,6 +17,8 @@ from tests.wire.samples import (
     EXECUTION,
     FAILED,
     PURGED,
+    T0,
+    WORKFLOW,
     at,
 )
 
@@ -61,6 +64,20 @@ def test_an_execution_that_has_not_begun_has_no_duration() -> None:
 
 def test_less_than_a_second_is_told_as_such() -> None:
     assert basic_message(EXECUTION, at(5.9)).display.duration == "<1s"
+
+
+def test_a_run_of_days_is_told_in_hours() -> None:
+    assert basic_message(EXECUTION, at(5 + 2 * 86_400 + 61)).display.duration == "48h 1m"
+
+
+def test_what_was_just_started_has_nothing_that_is_optional() -> None:
+    spec = ExecutionSpec("acme", "x-1", T0, root_execution_id="x-1", queue_name="default")
+    message = basic_message(Execution(spec, WORKFLOW, ExecutionStatus.PENDING, T0), at(0))
+    optional = {"started_at", "completed_at", "duration", "start_at", "run_timeout", "failure"}
+    assert not optional & {field.name for field, _ in message.ListFields()}
+    assert message.created_at == message.updated_at
+    status = status_message(Execution(spec, WORKFLOW, ExecutionStatus.PENDING, T0))
+    assert not status.HasField("started_at")
 
 
 def test_figures_are_told_for_people_too() -> None:

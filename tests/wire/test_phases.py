@@ -6,7 +6,7 @@ from phaseline.domain.execution import KEPT_ATTEMPTS, Execution, Phase
 from phaseline.domain.usage import ModelUsage
 from phaseline.v1 import execution_pb2
 from phaseline.wire.phases import add_attempts, phase_message
-from tests.wire.samples import ATTEMPT, EXECUTION, RUNNING_PHASE, at
+from tests.wire.samples import ATTEMPT, EXECUTION, RUNNING_PHASE, T0, at
 
 
 def shown(position: int, execution: Execution = EXECUTION) -> execution_pb2.Phase:
@@ -90,6 +90,20 @@ def test_the_attempts_of_a_running_phase_end_with_the_one_that_runs() -> None:
     assert ended.HasField("completed_at")
     assert not running.HasField("completed_at")
     assert running.usage.credits_used == "2.5"
+
+
+def test_an_attempt_tells_when_it_was_made_and_what_it_spent() -> None:
+    ended, running = attempts(RUNNING_PHASE)
+    assert ended.started_at.ToDatetime(T0.tzinfo) == at(5)
+    assert ended.completed_at.ToDatetime(T0.tzinfo) == at(10)
+    assert ended.usage.input_tokens == 101
+    assert running.started_at.ToDatetime(T0.tzinfo) == at(20)
+
+
+def test_an_attempt_that_succeeded_has_no_failure() -> None:
+    fine = replace(ATTEMPT, failure=None)
+    (attempt,) = attempts(replace(RUNNING_PHASE, lease=None, attempts=(fine,)))
+    assert not attempt.HasField("failure")
 
 
 def test_the_last_attempts_are_kept() -> None:
