@@ -122,7 +122,7 @@ class Process:
             await in_thread(lambda: self._session.signal(signal.SIGTERM))
             # Not `asyncio.timeout`: this task is being cancelled already, and a second
             # cancellation must not look like the end of the time.
-            await asyncio.wait([gone], timeout=self._grace)
+            await asyncio.wait([gone], timeout=0 if _is_cancelled_again() else self._grace)
         finally:
             gone.cancel()
             await self._settle(thoroughly=True)
@@ -148,6 +148,12 @@ class Process:
         finally:
             for pipe in self._pipes:
                 pipe.close()
+
+
+def _is_cancelled_again() -> bool:
+    # While the program started, a second cancellation has had nothing to interrupt.
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 1
 
 
 def not_started(program: str, error: OSError) -> HandlerError:
