@@ -3,16 +3,23 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from phaseline.domain.errors import PhaselineError
-from phaseline.domain.report import Directive, DirectiveAction, LeaseRequest, Report
+from phaseline.domain.failure import Cancellation
+from phaseline.domain.report import AbandonReason, Directive, DirectiveAction, LeaseRequest, Report
 from phaseline.worker.assignment import Assignment
 
 TIME_TO_LIVE = timedelta(seconds=30)
 GO_ON = Directive(DirectiveAction.CONTINUE, time_to_live=TIME_TO_LIVE)
 ACCEPTED = Directive(DirectiveAction.ACCEPTED)
+CANCEL = Directive(
+    DirectiveAction.CANCEL,
+    time_to_live=timedelta(seconds=10),
+    cancellation=Cancellation(datetime(2026, 1, 1, tzinfo=UTC), "ada", "changed my mind"),
+)
+ABANDON = Directive(DirectiveAction.ABANDON, abandon_reason=AbandonReason.SUPERSEDED)
 
 _numbers = count(1)
 

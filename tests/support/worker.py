@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import count
 
+import pytest
+
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import Completed, Failed
 from phaseline.worker.assignment import Assignment
@@ -86,3 +88,22 @@ class Rig:
 async def until_stopped(context: Context) -> None:
     """Handle a phase by waiting until it is told to stop, and then stop."""
     await asyncio.Event().wait()
+
+
+async def waits(context: Context) -> None:
+    """Handle a phase by telling something, and then as `until_stopped`."""
+    context.progress(1)
+    await asyncio.Event().wait()
+
+
+class Stubborn:
+    """A handler that takes being told to stop for a rumour, until `relents`."""
+
+    def __init__(self) -> None:
+        self.relents = asyncio.Event()
+
+    async def __call__(self, context: Context) -> None:
+        context.progress(1)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await self.relents.wait()

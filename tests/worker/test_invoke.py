@@ -13,11 +13,6 @@ from phaseline.worker.failures import HandlerError
 from tests.support.worker import Rig
 
 
-@pytest.fixture
-def rig() -> Rig:
-    return Rig(slots=4)
-
-
 async def test_a_handler_may_return_nothing(rig: Rig) -> None:
     @rig.handles()
     async def work(context: Context) -> None: ...
