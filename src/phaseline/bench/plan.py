@@ -8,7 +8,7 @@ import msgspec
 
 #: In the order in which they are measured.
 SCENARIOS = (
-    *("execute", "status", "get", "list", "active", "end-to-end"),
+    *("execute", "status", "get", "list", "active", "end-to-end", "agents"),
     *("watch-fan-out", "watch-lag", "watch-catch-up", "watch-idle"),
     *("memory", "history", "restart"),
 )

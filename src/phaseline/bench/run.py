@@ -15,6 +15,7 @@ from phaseline.bench.processes import ProcessFailed
 from phaseline.bench.report import Report
 from phaseline.bench.results import Result, summed_up
 from phaseline.bench.scenarios import calls
+from phaseline.bench.scenarios.agents import agents
 from phaseline.bench.scenarios.catch_up import ReportRefused, catch_up
 from phaseline.bench.scenarios.ends import NotCompleted, ends
 from phaseline.bench.scenarios.fan_out import fan_out
@@ -34,6 +35,7 @@ SCENARIOS: dict[str, Scenario] = {
     "list": calls.list_,
     "active": calls.active,
     "end-to-end": ends,
+    "agents": agents,
     "watch-fan-out": fan_out,
     "watch-lag": lag,
     "watch-catch-up": catch_up,

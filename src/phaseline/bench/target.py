@@ -102,12 +102,12 @@ class Target:
         assert self._server is not None, "the plan keeps scenarios away that need it"
         return self._server
 
-    async def workflow(self, phases: int) -> str:
-        """Store a workflow of so many phases that do nothing, and return its id."""
+    async def workflow(self, phases: int, *, handler: str = HANDLER) -> str:
+        """Store a workflow of so many phases, which do nothing unless told, and return its id."""
         workflow = workflow_pb2.Workflow(
-            workflow_id=f"bench-{phases}",
+            workflow_id=f"bench-{phases}" if handler == HANDLER else f"{handler}-{phases}",
             phases=[
-                workflow_pb2.PhaseSpec(phase_id=f"phase-{at}", handler=HANDLER)
+                workflow_pb2.PhaseSpec(phase_id=f"phase-{at}", handler=handler)
                 for at in range(phases)
             ],
         )

@@ -97,7 +97,7 @@ async def bench(
 
     Rates of calls are shown as a share of what a bare gRPC server reaches that always sends the
     same answer. Client, server, worker and watchers are processes of their own. Scenarios: execute,
-    status, get, list, active, end-to-end, watch (watch-fan-out, watch-lag, watch-catch-up,
+    status, get, list, active, end-to-end, agents, watch (watch-fan-out, watch-lag, watch-catch-up,
     watch-idle), memory, history, restart.
     """
     from phaseline.bench.plan import PlanError, plan_of
