@@ -17,12 +17,14 @@ from phaseline.worker.runner import RunnerOptions
 
 
 @asynccontextmanager
-async def working(settings: Settings, registry: Registry) -> AsyncIterator[Client]:
+async def working(
+    settings: Settings, registry: Registry, options: RunnerOptions | None = None
+) -> AsyncIterator[Client]:
     """Run the handlers of *registry* in a whole server, for the block."""
     async with running(settings) as server:
         source = LocalSource(server.work, Caller(), Sizes())
         async with (
-            embedded(source, registry, RunnerOptions()),
+            embedded(source, registry, options or RunnerOptions()),
             Client(f"127.0.0.1:{server.port}") as client,
         ):
             yield client

@@ -96,6 +96,14 @@ async def test_cancelled_it_stops_with_what_has_left_its_session(program: Progra
     await until_gone(pid)
 
 
+async def test_it_can_leave_nothing_at_all_behind(program: Program) -> None:
+    tool = "echo $$; echo > begun; exec sleep 600 > /dev/null 2>&1"
+    process = await program.start(f"mkfifo begun; setsid sh -c '{tool}' & read _ < begun")
+
+    assert await process.wait(thoroughly=True) == 0
+    await until_gone(int(program.said))
+
+
 async def test_its_input_is_a_file(program: Program, tmp_path: Path) -> None:
     (tmp_path / "input").write_text("hello")
     process = await program.start("cat", stdin=tmp_path / "input")

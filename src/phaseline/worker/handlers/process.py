@@ -101,19 +101,20 @@ class Process:
         """How it ended, negative for a signal; None while it runs."""
         return self._popen.returncode
 
-    async def wait(self) -> int:
+    async def wait(self, *, thoroughly: bool = False) -> int:
         """
         Return the exit code, negative for a signal, once the program has ended.
 
-        What it left running in its group is killed. Cancelled, it sends everything SIGTERM, and
-        kills it after the grace; cancelled once more, it kills it at once.
+        What it left running in its group is killed, or if that is to be done *thoroughly* all that
+        it has started. Cancelled, it sends everything SIGTERM, and kills it after the grace;
+        cancelled once more, it kills it at once.
         """
         try:
             await asyncio.wait([self._exited])
         except asyncio.CancelledError:
             await self._stop()
             raise
-        await self._settle(thoroughly=False)
+        await self._settle(thoroughly=thoroughly)
         return self._exited.result()
 
     async def _stop(self) -> None:

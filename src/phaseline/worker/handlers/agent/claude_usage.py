@@ -46,6 +46,7 @@ class ClaudeUsage:
         self._since: dict[str, Tokens] = {}
         self._told: tuple[ModelUsage, ...] = ()
         self._seen = NONE
+        self._models: tuple[ModelUsage, ...] | None = None
 
     def asked_for(self, model: str) -> None:
         """Take the name of the model that the run began with."""
@@ -62,8 +63,10 @@ class ClaudeUsage:
             model, tokens = before.model, tokens | before.tokens
             more = tokens - before.tokens
         self._messages.put(message_id, _Message(model, tokens))
-        self._since[model] = self._since.get(model, NONE) + more
-        self._seen += more
+        if more.total:
+            self._since[model] = self._since.get(model, NONE) + more
+            self._seen += more
+            self._models = None
         return tokens.of(model)
 
     def result(self, result: Event) -> None:
@@ -77,11 +80,14 @@ class ClaudeUsage:
         else:
             return
         self._since.clear()
+        self._models = None
 
     @property
     def models(self) -> tuple[ModelUsage, ...]:
-        """What all models have consumed up to now."""
-        return merge(self._told, usage_of(self._since))
+        """What all models have consumed up to now; the same object while that is the same."""
+        if self._models is None:
+            self._models = merge(self._told, usage_of(self._since))
+        return self._models
 
     def _name(self, model: str) -> str:
         # The same model is asked for as "claude-opus-4-7[1m]", which is how results call it too.
@@ -103,6 +109,7 @@ class ClaudeUsage:
         main = self._asked_for or next(iter(self._since), UNKNOWN_MODEL)
         # Sub-agents that use the same model are in the messages only, true output in the result.
         self._since[main] = self._since.get(main, NONE) | main_thread
+        self._models = None
         self._told = with_total(self.models, total)
 
 

@@ -182,7 +182,8 @@ class _Run:
     async def _wait(self) -> int:
         self._task = asyncio.current_task()
         try:
-            return await self._process.wait()
+            # Tools that an agent has left in the background have nobody to work for any more.
+            return await self._process.wait(thoroughly=True)
         except asyncio.CancelledError:
             if not self._is_too_dear or self._context.cancelled or self._task is None:
                 raise

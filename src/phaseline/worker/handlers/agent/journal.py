@@ -57,6 +57,7 @@ class Journal:
         self.usage: tuple[ModelUsage, ...] = ()
         self.session_id = ""
         self.unknown_events = 0
+        self._consumed: Sequence[ModelUsage] = ()
         self._listener = listener
         self._clock = clock
         self._open: dict[str, OperationReport] = {}
@@ -149,6 +150,9 @@ class Journal:
 
     def consumed(self, models: Sequence[ModelUsage]) -> None:
         """Record what all models have consumed up to now."""
+        if models is self._consumed:
+            return
+        self._consumed = models
         usage = merge(models)[:MODELS]
         if usage != self.usage:
             self.usage = usage

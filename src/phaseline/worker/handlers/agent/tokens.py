@@ -27,7 +27,12 @@ class Tokens(msgspec.Struct, frozen=True):
     cache_read: int = 0
 
     def __add__(self, other: Tokens) -> Tokens:
-        return Tokens(*(a + b for a, b in zip(self.counts, other.counts, strict=True)))
+        return Tokens(
+            self.input + other.input,
+            self.output + other.output,
+            self.cache_creation + other.cache_creation,
+            self.cache_read + other.cache_read,
+        )
 
     def __sub__(self, other: Tokens) -> Tokens:
         """Return the difference, each count at least 0."""
