@@ -11,13 +11,13 @@ from sqlalchemy.sql import ClauseElement
 from phaseline.app.queries import ExecutionFilter, ExecutionQuery, Order, Position
 from phaseline.domain.execution import ExecutionSpec
 from phaseline.domain.lifecycle import ExecutionStatus
-from phaseline.store import listing, tables
+from phaseline.store import tables
 from phaseline.store.folding import last_versions
+from phaseline.store.listing import Listing
 from phaseline.store.nesting import is_below
 from phaseline.store.sqlite_text import sizes, text_for
 from phaseline.store.statements import ORDER, Action, Statement
 
-MANY, FEW = listing.MOST_COUNTED + 1, listing.MOST_COUNTED
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ALONE = {
     "nothing": (ExecutionFilter(), "ix_executions_created_at"),
@@ -111,7 +111,7 @@ def test_a_page_by_creation_goes_along_the_index_of_its_filter(
     after: Position | None,
 ) -> None:
     query = ExecutionQuery("w", matching, order, 50, after=after)
-    steps = plan(connection, listing.page(query, matches=MANY))
+    steps = plan(connection, Listing(query).page(few=False))
     assert scanned(steps) == []
     assert looked_up(steps, index)
     # Sorted are the rows of the page, and nothing before they are looked up: what is in order
@@ -131,7 +131,7 @@ def test_many_are_walked_in_the_order_of_a_figure(
     after: Position | None,
 ) -> None:
     query = ExecutionQuery("w", matching, order, 50, after=after)
-    steps = plan(connection, listing.page(query, matches=MANY))
+    steps = plan(connection, Listing(query).page(few=False))
     assert looked_up(steps[:1], FIGURES[order])
     assert "USE TEMP B-TREE FOR ORDER BY" not in steps
     assert scanned(steps) == []
@@ -143,7 +143,7 @@ def test_few_are_found_by_their_filter_and_sorted_by_a_figure(
     connection: Connection, matching: ExecutionFilter, index: str, order: Order
 ) -> None:
     query = ExecutionQuery("w", matching, order, 50)
-    steps = plan(connection, listing.page(query, matches=FEW))
+    steps = plan(connection, Listing(query).page(few=True))
     assert scanned(steps) == []
     if matching == ExecutionFilter():
         assert looked_up(steps, FIGURES[order])
@@ -155,7 +155,7 @@ def test_few_are_found_by_their_filter_and_sorted_by_a_figure(
 
 def test_few_ids_are_found_by_their_beginning(connection: Connection) -> None:
     query = ExecutionQuery("w", ExecutionFilter(id_prefix="01"), Order.CREATED_AT_DESC, 50)
-    steps = plan(connection, listing.page(query, matches=FEW))
+    steps = plan(connection, Listing(query).page(few=True))
     assert looked_up(steps[1:2], "sqlite_autoindex_executions_1")
 
 
@@ -164,16 +164,41 @@ def test_counting_goes_along_the_same_index(
     connection: Connection, matching: ExecutionFilter, index: str
 ) -> None:
     query = ExecutionQuery("w", matching, Order.CREATED_AT_DESC, 50)
-    exact = listing.counted(query)
-    steps = plan(connection, listing.count(query) if exact is None else exact)
+    exact = Listing(query).counted
+    steps = plan(connection, Listing(query).count if exact is None else exact)
     assert scanned(steps) == []
     expected = "sqlite_autoindex_executions_1" if matching.id_prefix else index
     assert looked_up(steps, "execution_counts" if exact is not None else expected)
 
 
+@filters
+def test_several_filters_are_probed_along_their_indexes(
+    connection: Connection, matching: ExecutionFilter, index: str
+) -> None:
+    probe = Listing(ExecutionQuery("w", matching, Order.CREATED_AT_DESC, 50)).probe
+    if probe is not None:
+        steps = plan(connection, probe)
+        assert scanned(steps) == []
+        assert looked_up(steps, index)
+
+
+def test_the_filter_that_matches_fewest_leads(connection: Connection) -> None:
+    matching = ExecutionFilter(
+        user_ids=("a",), labels={"a": "b"}, statuses=(ExecutionStatus.FAILED,)
+    )
+    for at, index in enumerate(
+        ("ix_executions_user_id", "execution_labels", "ix_executions_status")
+    ):
+        listing = Listing(ExecutionQuery("w", matching, Order.CREATED_AT_DESC, 50))
+        listing.lead([0 if at == other else 1 for other in range(3)])
+        assert looked_up(plan(connection, listing.page(few=False))[1:2], index)
+        assert looked_up(plan(connection, listing.count), index)
+
+
 def test_what_the_counters_know_is_not_counted() -> None:
     def is_exact(matching: ExecutionFilter) -> bool:
-        return listing.counted(ExecutionQuery("w", matching, Order.CREATED_AT_DESC, 50)) is not None
+        query = ExecutionQuery("w", matching, Order.CREATED_AT_DESC, 50)
+        return Listing(query).counted is not None
 
     assert {name for name, (matching, _) in ALONE.items() if is_exact(matching)} == {
         "nothing",

@@ -33,8 +33,8 @@ class Part(msgspec.Struct, frozen=True):
     conditions: Conditions
     #: Together they come past all.
     walks: Sequence[Walk]
-    #: Several come past the same.
-    overlaps: bool = False
+    #: Set if several come past the same: one way to all, in no order, and past some twice.
+    together: Walk | None = None
 
 
 def parts(workspace_id: str, matching: ExecutionFilter) -> list[Part]:
@@ -107,7 +107,8 @@ def _repos(workspace_id: str, repos: Sequence[str]) -> Iterator[Part]:
     if distinct:
         has = _tagged(other, workspace_id, [other.c.repo.in_(distinct)])
         walks = [Walk([c.repo == repo], execution_repos) for repo in distinct]
-        yield Part(has, walks, overlaps=len(distinct) > 1)
+        together = Walk([c.repo.in_(distinct)], execution_repos)
+        yield Part(has, walks, together if len(distinct) > 1 else None)
 
 
 def _statuses(matching: ExecutionFilter) -> Iterator[Part]:

@@ -2,7 +2,7 @@
 The statements behind a list of executions: which rows, in which order, and how many there are.
 
 Each filter alone, and each order alone, is answered along an index, so that a page costs the same
-however large the table has grown.
+however large the table has grown. Of several filters, the one that matches fewest leads.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
+    Executable,
+    ScalarSelect,
     Select,
     Subquery,
     and_,
@@ -32,6 +35,10 @@ from phaseline.store.unindexed import unindexed
 
 #: Matches that are counted where no counter is kept.
 MOST_COUNTED = 10_000
+#: Executions that are looked at, one by one, to count those that other filters let through.
+MOST_LOOKED_AT = 5_000
+# Of each of several filters as many matches are counted, to see which has fewest.
+_MOST_PROBED = 1_000
 
 _e = executions.c
 # What else than the time of creation a list can be ordered by.
@@ -43,49 +50,183 @@ _COLUMNS = {
 }
 
 
-def page(query: ExecutionQuery, *, matches: int) -> Select[Any]:
-    """
-    Return the statement for one page and one row more, which tells whether there is another.
+class Listing:
+    """The statements of one list."""
 
-    *matches* is how many there are, or more than `MOST_COUNTED`: of few it is fastest to sort all,
-    of many to walk in order and leave out the others.
-    """
-    is_sparse = matches <= MOST_COUNTED and query.filter != ExecutionFilter()
-    if query.order in _COLUMNS:
-        by_column = _sorted_by_column if is_sparse else _walked_by_column
-        return by_column(query).limit(query.limit + 1).offset(query.offset)
-    keys = _by_creation(query, is_sparse=is_sparse and bool(query.filter.id_prefix)).subquery()
-    return _with(query, keys).order_by(*_order(query, keys.c.created_at, keys.c.execution_id))
+    def __init__(self, query: ExecutionQuery) -> None:
+        self._query = query
+        self._parts = parts(query.workspace_id, query.filter)
+        self._first = self._parts[0] if self._parts else Part([], [Walk([])])
 
+    @property
+    def probe(self) -> Executable | None:
+        """The statement that tells for each filter how many it matches; None if that is no use."""
+        if len(self._parts) < 2:
+            return None
+        return select(*(self._counted(part, _MOST_PROBED) for part in self._parts))
 
-def counted(query: ExecutionQuery) -> Select[int] | None:
-    """Return the statement that reads an exact total from the counters; None if they can't tell."""
-    only = ExecutionFilter(
-        statuses=query.filter.statuses,
-        active_only=query.filter.active_only,
-        workflow_ids=query.filter.workflow_ids,
-    )
-    if only != query.filter:
-        return None
-    c = execution_counts.c
-    statement = select(func.coalesce(func.sum(c.total), 0)).where(
-        c.workspace_id == query.workspace_id
-    )
-    statuses = query.filter.wanted_statuses()
-    if statuses is not None:
-        statement = statement.where(c.status.in_(sorted(status.value for status in statuses)))
-    if query.filter.workflow_ids:
-        statement = statement.where(c.workflow_id.in_(query.filter.workflow_ids))
-    return statement
+    def lead(self, probed: Sequence[int]) -> None:
+        """Let that filter lead which matches fewest."""
+        _, _, self._first = min(
+            (count, at, part)
+            for at, (count, part) in enumerate(zip(probed, self._parts, strict=True))
+        )
 
+    @property
+    def counted(self) -> Select[int] | None:
+        """The statement that reads an exact total from the counters; None if they can't tell."""
+        wanted = self._query.filter
+        only = ExecutionFilter(
+            statuses=wanted.statuses,
+            active_only=wanted.active_only,
+            workflow_ids=wanted.workflow_ids,
+        )
+        if only != wanted:
+            return None
+        c = execution_counts.c
+        statement = select(func.coalesce(func.sum(c.total), 0)).where(
+            c.workspace_id == self._query.workspace_id
+        )
+        statuses = wanted.wanted_statuses()
+        if statuses is not None:
+            names = sorted(status.value for status in statuses)
+            statement = statement.where(c.status.in_(names))
+        if wanted.workflow_ids:
+            statement = statement.where(c.workflow_id.in_(wanted.workflow_ids))
+        return statement
 
-def count(query: ExecutionQuery) -> Select[int]:
-    """Return the statement that counts matches, up to one more than `MOST_COUNTED`."""
-    walks = _walks(query)
-    if len(walks) > 1:
-        walks = [select(walk.limit(MOST_COUNTED + 1).subquery()) for walk in walks]
-    found = select(_merged(query, walks)).limit(MOST_COUNTED + 1)
-    return select(func.count()).select_from(found.subquery())
+    @property
+    def count(self) -> Select[int, int]:
+        """
+        The statement that counts matches, and what was looked at to find them.
+
+        There may be more if either is past its limit.
+        """
+        if len(self._parts) < 2:
+            return select(self._counted(self._first, MOST_COUNTED), literal(0))
+        looked_at = self._ids(self._first, most=MOST_LOOKED_AT + 1).subquery()
+        found = self._with(looked_at).where(*self._rest).limit(MOST_COUNTED + 1)
+        matches = select(func.count()).select_from(found.with_only_columns(literal(1)).subquery())
+        return select(matches.scalar_subquery(), self._counted(self._first, MOST_LOOKED_AT))
+
+    def page(self, *, few: bool) -> Select[Any]:
+        """
+        Return the statement for one page and one row more, which tells whether there is another.
+
+        If *few* match it is fastest to look at all, else to leave out others along the order.
+        """
+        query = self._query
+        if query.order in _COLUMNS:
+            is_filtered = query.filter != ExecutionFilter()
+            return self._cut(self._sorted() if few and is_filtered else self._walked())
+        is_scattered = few and bool(query.filter.id_prefix) and not self._parts
+        keys = self._cut(self._by_creation(is_scattered=is_scattered)).subquery()
+        return self._with(keys).order_by(*self._order(keys.c.created_at, keys.c.execution_id))
+
+    def _by_creation(self, *, is_scattered: bool) -> Select[Any]:
+        """Return the keys of what matches in order of creation."""
+        walks = [self._past(keys) for keys in self._walks(self._first, self._rest)]
+        if len(walks) > 1:
+            # Of each as much as the page may reach into it.
+            reach = self._query.offset + self._query.limit + 1
+            walks = [select(self._ordered(walk).limit(reach).subquery()) for walk in walks]
+            walks = [select(self._merged(self._first, walks))]
+        return self._ordered(walks[0], is_scattered=is_scattered)
+
+    def _walked(self) -> Select[Any]:
+        """Return what matches in the order of a figure, along the index of the figure."""
+        by: ColumnElement[Any] = _e[_COLUMNS[self._query.order]]
+        asked = common(
+            _e.workspace_id, unindexed(_e.created_at), unindexed(_e.execution_id), self._query
+        )
+        asked += [condition for part in self._parts for condition in part.conditions]
+        return self._by(by, select(executions).where(*asked))
+
+    def _sorted(self) -> Select[Any]:
+        """Return the same, looked up one by one and sorted."""
+        keys = self._merged(self._first, self._walks(self._first, self._rest))
+        return self._by(unindexed(_e[_COLUMNS[self._query.order]]), self._with(keys))
+
+    def _by(self, by: ColumnElement[Any], found: Select[Any]) -> Select[Any]:
+        if self._query.after is not None:
+            found = found.where(self._is_past(self._query.after, by, _e.execution_id))
+        return found.order_by(*self._order(by, _e.execution_id))
+
+    @property
+    def _rest(self) -> Conditions:
+        others = (part for part in self._parts if part is not self._first)
+        return [condition for part in others for condition in part.conditions]
+
+    def _walks(self, part: Part, rest: Conditions = ()) -> list[Select[Any]]:
+        """Return selects of the keys that match *part* and meet *rest*."""
+        return [self._walk(walk, rest) for walk in part.walks]
+
+    def _walk(self, walk: Walk, rest: Conditions) -> Select[Any]:
+        c = walk.table.c
+        asked = common(c.workspace_id, c.created_at, c.execution_id, self._query)
+        found = select(c.created_at, c.execution_id).where(*asked, *walk.conditions, *rest)
+        if rest and walk.table is not executions:
+            same = and_(_e.workspace_id == c.workspace_id, _e.execution_id == c.execution_id)
+            found = found.select_from(walk.table.join(executions, same))
+        return found
+
+    def _ids(self, part: Part, *, most: int) -> Select[Any]:
+        """Return the select of the ids of at most so many that match *part*."""
+        if part.together is not None:
+            (together,) = self._walks(msgspec.structs.replace(part, walks=[part.together]))
+            return (
+                together.with_only_columns(part.together.table.c.execution_id)
+                .distinct()
+                .limit(most)
+            )
+        # The ids alone: with them an index knows all that is asked.
+        ids = [
+            walk.with_only_columns(way.table.c.execution_id)
+            for way, walk in zip(part.walks, self._walks(part), strict=True)
+        ]
+        if len(ids) == 1:
+            return ids[0].limit(most)
+        some = [select(each.limit(most).subquery()) for each in ids]
+        return select(union_all(*some).subquery()).limit(most)
+
+    def _counted(self, part: Part, most: int) -> ScalarSelect[int]:
+        """Return how many match *part*, or one more than *most*."""
+        ids = self._ids(part, most=most + 1).subquery()
+        return select(func.count()).select_from(ids).scalar_subquery()
+
+    def _merged(self, part: Part, walks: Sequence[Select[Any]]) -> Subquery:
+        if len(walks) == 1:
+            return walks[0].subquery()
+        return (union_all if part.together is None else union)(*walks).subquery()
+
+    def _with(self, keys: Subquery) -> Select[Any]:
+        """Return the select of the executions of *keys*."""
+        own = _e.workspace_id == self._query.workspace_id
+        same = and_(own, _e.execution_id == keys.c.execution_id)
+        return select(executions).select_from(keys.join(executions, same))
+
+    def _cut(self, found: Select[Any]) -> Select[Any]:
+        return found.limit(self._query.limit + 1).offset(self._query.offset)
+
+    def _past(self, keys: Select[Any]) -> Select[Any]:
+        if self._query.after is None:
+            return keys
+        return keys.where(self._is_past(self._query.after, *keys.selected_columns))
+
+    def _is_past(
+        self, after: Position, by: ColumnElement[Any], name: ColumnElement[Any]
+    ) -> ColumnElement[bool]:
+        here, there = tuple_(by, name), tuple_(literal(after.value), literal(after.execution_id))
+        return here > there if self._query.order is Order.CREATED_AT_ASC else here < there
+
+    def _ordered(self, keys: Select[Any], *, is_scattered: bool = False) -> Select[Any]:
+        created, name = keys.selected_columns
+        return keys.order_by(*self._order(unindexed(created) if is_scattered else created, name))
+
+    def _order(self, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+        if self._query.order is Order.CREATED_AT_ASC:
+            return list(columns)
+        return [column.desc() for column in columns]
 
 
 def position_of(order: Order, execution: Execution) -> Position:
@@ -98,92 +239,3 @@ def position_of(order: Order, execution: Execution) -> Position:
         Order.TOTAL_TOKENS_DESC: execution.usage.total_tokens,
     }
     return Position(values[order], execution.spec.execution_id)
-
-
-def _walked_by_column(query: ExecutionQuery) -> Select[Any]:
-    """Return what matches in the order of a figure, along the index of the figure."""
-    by: ColumnElement[Any] = _e[_COLUMNS[query.order]]
-    asked = common(_e.workspace_id, unindexed(_e.created_at), unindexed(_e.execution_id), query)
-    asked += [condition for part in _parts(query) for condition in part.conditions]
-    statement = _past(query, select(executions).where(*asked), by)
-    return statement.order_by(*_order(query, by, _e.execution_id))
-
-
-def _sorted_by_column(query: ExecutionQuery) -> Select[Any]:
-    """Return the same, looked up one by one and sorted."""
-    by = unindexed(_e[_COLUMNS[query.order]])
-    statement = _with(query, _merged(query, _walks(query)))
-    return _past(query, statement, by).order_by(*_order(query, by, _e.execution_id))
-
-
-def _past(query: ExecutionQuery, statement: Select[Any], by: ColumnElement[Any]) -> Select[Any]:
-    if query.after is None:
-        return statement
-    return statement.where(_is_past(query, query.after, by, _e.execution_id))
-
-
-def _by_creation(query: ExecutionQuery, *, is_sparse: bool) -> Select[Any]:
-    """Return the keys of the page in order of creation."""
-    walks = _walks(query)
-    if len(walks) > 1:
-        # Of each as much as the page may reach into it.
-        reach = query.offset + query.limit + 1
-        walks = [select(_ordered(query, walk).limit(reach).subquery()) for walk in walks]
-        walks = [select(_merged(query, walks))]
-    ordered = _ordered(query, walks[0], is_sparse=is_sparse)
-    return ordered.limit(query.limit + 1).offset(query.offset)
-
-
-def _merged(query: ExecutionQuery, walks: Sequence[Select[Any]]) -> Subquery:
-    if len(walks) == 1:
-        return walks[0].subquery()
-    together = union if _parts(query)[0].overlaps else union_all
-    return together(*walks).subquery()
-
-
-def _with(query: ExecutionQuery, keys: Subquery) -> Select[Any]:
-    """Return the select of the executions of *keys*."""
-    same = and_(_e.workspace_id == query.workspace_id, _e.execution_id == keys.c.execution_id)
-    return select(executions).select_from(keys.join(executions, same))
-
-
-def _walks(query: ExecutionQuery) -> list[Select[Any]]:
-    """Return selects of created_at and execution_id that together find all that match."""
-    first, *others = _parts(query) or [Part([], [Walk([])])]
-    rest = [condition for part in others for condition in part.conditions]
-    return [_keys(query, walk, rest) for walk in first.walks]
-
-
-def _keys(query: ExecutionQuery, walk: Walk, rest: Conditions) -> Select[Any]:
-    """Return the select of the keys of what *walk* comes past and *rest* lets through."""
-    c = walk.table.c
-    asked = common(c.workspace_id, c.created_at, c.execution_id, query)
-    found = select(c.created_at, c.execution_id).where(*asked, *walk.conditions, *rest)
-    if rest and walk.table is not executions:
-        same = and_(_e.workspace_id == c.workspace_id, _e.execution_id == c.execution_id)
-        found = found.select_from(walk.table.join(executions, same))
-    if query.after is not None and query.order not in _COLUMNS:
-        found = found.where(_is_past(query, query.after, c.created_at, c.execution_id))
-    return found
-
-
-def _parts(query: ExecutionQuery) -> list[Part]:
-    return parts(query.workspace_id, query.filter)
-
-
-def _is_past(
-    query: ExecutionQuery, after: Position, by: ColumnElement[Any], name: ColumnElement[Any]
-) -> ColumnElement[bool]:
-    here, there = tuple_(by, name), tuple_(literal(after.value), literal(after.execution_id))
-    return here > there if query.order is Order.CREATED_AT_ASC else here < there
-
-
-def _ordered(query: ExecutionQuery, keys: Select[Any], *, is_sparse: bool = False) -> Select[Any]:
-    created, name = keys.selected_columns
-    return keys.order_by(*_order(query, unindexed(created) if is_sparse else created, name))
-
-
-def _order(query: ExecutionQuery, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
-    if query.order is Order.CREATED_AT_ASC:
-        return list(columns)
-    return [column.desc() for column in columns]

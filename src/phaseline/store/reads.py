@@ -21,8 +21,9 @@ from phaseline.domain.execution import NO_CONTENT, Artifact, Content, Execution
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload
 from phaseline.domain.workflow import Workflow
-from phaseline.store import listing, pieces, rows, tables
+from phaseline.store import pieces, rows, tables
 from phaseline.store.failures import StoreFailed
+from phaseline.store.listing import MOST_COUNTED, MOST_LOOKED_AT, Listing, position_of
 from phaseline.store.load import executions_of, read_executions, read_workflow
 from phaseline.store.nesting import newest_of_message, read_below
 from phaseline.store.working import Working
@@ -181,19 +182,19 @@ class TableReads:
         )
 
     def _page(self, connection: Connection, query: ExecutionQuery) -> ExecutionPage:
-        exact = listing.counted(query)
-        counted = listing.count(query) if exact is None else exact
-        total = int(connection.execute(counted).scalar_one())
-        is_capped = exact is None and total > listing.MOST_COUNTED
-        statement = listing.page(query, matches=total)
+        listing = Listing(query)
+        if listing.probe is not None:
+            listing.lead(connection.execute(listing.probe).one())
+        total, is_capped = _total(connection, listing)
+        statement = listing.page(few=total <= MOST_COUNTED and not is_capped)
         found = connection.execute(statement).mappings().all()
         page = executions_of(connection, found[: query.limit], self._working, {})
         has_more = len(found) > query.limit
         return ExecutionPage(
             executions=page,
-            total_size=listing.MOST_COUNTED if is_capped else total,
+            total_size=total,
             total_size_capped=is_capped,
-            next=listing.position_of(query.order, page[-1]) if has_more else None,
+            next=position_of(query.order, page[-1]) if has_more else None,
             revision=pieces.read_head(connection),
         )
 
@@ -247,3 +248,12 @@ def _workflows(connection: Connection, workspace_id: str, after: str, limit: int
     found = connection.execute(statement).mappings().all()
     page = [rows.workflow_of(row) for row in found[:limit]]
     return WorkflowPage(page, total, len(found) > limit)
+
+
+def _total(connection: Connection, listing: Listing) -> tuple[int, bool]:
+    """Return how many executions match, and whether there may be more than were counted."""
+    if listing.counted is not None:
+        return int(connection.execute(listing.counted).scalar_one()), False
+    matches, looked_at = connection.execute(listing.count).one()
+    is_capped = matches > MOST_COUNTED or looked_at > MOST_LOOKED_AT
+    return min(matches, MOST_COUNTED), is_capped
