@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
-_ROOM_MIB = 64
+_ROOM_MIB = 128
 
 #: An agent that prints a gigabyte: texts, escapes, lists and rubbish, a hundred megabytes each.
 _PRINTING = r"""
