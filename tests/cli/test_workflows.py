@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from phaseline.cli import manifest
-from phaseline.domain.errors import InvalidArgument, NotFound
+from phaseline.domain.errors import FieldViolation, InvalidArgument, NotFound
 from phaseline.v1 import workflow_pb2, workflow_service_pb2
 from tests.cli.conftest import Program
 from tests.support import messages
@@ -42,29 +44,41 @@ def test_each_workflow_of_each_file_is_stored(
     ]
 
 
-def test_what_became_of_it_is_told(program: Program, service: FakeService, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "changed", "more", "told"),
+    [
+        (1, True, (), "nightly v1 added\n"),
+        (1, False, (), "nightly v1 unchanged\n"),
+        (2, True, (), "nightly v2 changed\n"),
+        (1, True, ("--validate-only",), "nightly v1 would be new\n"),
+        (2, True, ("--validate-only",), "nightly v2 would be changed\n"),
+    ],
+)
+def test_what_became_of_it_is_told(
+    program: Program,
+    service: FakeService,
+    tmp_path: Path,
+    version: int,
+    changed: bool,
+    more: tuple[str, ...],
+    told: str,
+) -> None:
     (tmp_path / "a.yaml").write_text(YAML)
-    stored = workflow_pb2.Workflow(workflow_id="nightly", version=1)
-    response = workflow_service_pb2.ApplyWorkflowResponse
-    service.answer(
-        "ApplyWorkflow",
-        response(workflow=stored, changed=True),
-        response(workflow=stored, changed=False),
-        response(workflow=stored, changed=True),
-        applied,
-    )
-    told = [
-        program("apply", "a.yaml", *more).out
-        for more in ((), (), ("--validate-only",), ("--validate-only",))
-    ]
-    assert told == [
-        "nightly v1 added\n",
-        "nightly v1 unchanged\n",
-        "nightly v1 would be new\n",
-        "nightly v2 would be changed\n",
-    ]
+    stored = workflow_pb2.Workflow(workflow_id="nightly", version=version)
+    response = workflow_service_pb2.ApplyWorkflowResponse(workflow=stored, changed=changed)
+    service.answer("ApplyWorkflow", response)
+    assert program("apply", "a.yaml", *more).out == told
+
+
+def test_all_are_checked_before_the_first_is_stored(
+    program: Program, service: FakeService, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(YAML + "---\n" + YAML)
+    service.answer("ApplyWorkflow", applied)
+    program("apply", "a.yaml", "--validate-only")
+    program("apply", "a.yaml")
     checks = [one.validate_only for one in service.requests("ApplyWorkflow")]
-    assert checks == [False, False, True, True]
+    assert checks == [True, True, True, True, False, False]
 
 
 def test_an_example_can_be_stored_by_name(program: Program, service: FakeService) -> None:
@@ -106,17 +120,43 @@ def test_nothing_to_apply_is_wrong_usage(program: Program) -> None:
     )
 
 
-def test_what_the_server_refuses_is_told_by_field(
+def test_what_the_server_refuses_is_told_by_its_place_and_nothing_is_stored(
     program: Program, service: FakeService, tmp_path: Path
 ) -> None:
-    (tmp_path / "a.yaml").write_text(YAML)
+    (tmp_path / "good.yaml").write_text(YAML)
+    (tmp_path / "a.yaml").write_text(YAML + "    depends_on: [nope]\n")
     service.answer(
         "ApplyWorkflow",
-        InvalidArgument.of("workflow.phases[0].prompt", "names {{x}}", "UNKNOWN_PLACEHOLDER"),
+        applied,
+        InvalidArgument.of("workflow.phases[0].depends_on[0]", "names no phase"),
+    )
+    ended = program("apply", "good.yaml", "a.yaml")
+    assert ended.code == 2
+    assert ended.err == "error: a.yaml:5:18: phases[0].depends_on[0] names no phase\n"
+    assert all(one.validate_only for one in service.requests("ApplyWorkflow"))
+
+
+def test_all_that_the_server_refuses_is_told(
+    program: Program, service: FakeService, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(YAML + "---\n" + YAML)
+    violations = [
+        FieldViolation("workflow.phases[0].handler", "is not known"),
+        FieldViolation("workflow.phases[0].prompt", "must be set"),
+    ]
+    service.answer(
+        "ApplyWorkflow",
+        InvalidArgument.all_of(violations),
+        InvalidArgument.of("workflow.name", "is too short"),
     )
     ended = program("apply", "a.yaml")
     assert ended.code == 2
-    assert ended.err == "error: workflow.phases[0].prompt names {{x}}\n"
+    assert ended.err.splitlines() == [
+        "error: 3 fields are wrong",
+        "  a.yaml:4:14: phases[0].handler is not known",
+        "  a.yaml:3:5: phases[0].prompt must be set",
+        "  a.yaml:6:1: name is too short",
+    ]
 
 
 def listed(*ids: str, more: bool = False) -> workflow_service_pb2.ListWorkflowsResponse:

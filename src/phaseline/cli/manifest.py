@@ -1,9 +1,10 @@
 """Reads workflows from YAML files, and writes them as such."""
 
 import difflib
-from collections.abc import Callable, Container, Mapping
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from google.api import field_behavior_pb2 as behavior
 from google.protobuf.descriptor import FieldDescriptor
@@ -20,6 +21,8 @@ from phaseline.v1.workflow_pb2 import Workflow
 
 _INT32 = range(-(2**31), 2**31)
 _EXACT = 2**53  #: above it, not every integer is a double
+_STEP = re.compile(r"\[([^\]]*)\]|([^.\[]+)")
+_REQUEST_FIELD = "workflow"  #: where ApplyWorkflowRequest has it
 _HINTED = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -39,7 +42,27 @@ class ManifestError(InvalidArgument):
         self.field = field
 
 
+class Loaded(NamedTuple):
+    """A workflow, and where it is written: *path* is that of the file."""
+
+    workflow: Workflow
+    path: str
+    document: Node
+
+    def errors(self, refused: InvalidArgument) -> Iterator[ManifestError]:
+        """Yield what a server finds wrong with the workflow, each where it is written."""
+        for violation in refused.violations:
+            field = violation.field.removeprefix(_REQUEST_FIELD).removeprefix(".")
+            where = yaml12.position(_at(self.document, field))
+            yield ManifestError(self.path, *where, field, violation.description)
+
+
 def load(source: Path | str, *, name: str = "<text>") -> list[Workflow]:
+    """Return the workflows of *source* as `read` does, without where they are written."""
+    return [loaded.workflow for loaded in read(source, name=name)]
+
+
+def read(source: Path | str, *, name: str = "<text>") -> list[Loaded]:
     """
     Return the workflows of *source*: the path of a file, or the YAML itself, called *name*.
 
@@ -51,12 +74,14 @@ def load(source: Path | str, *, name: str = "<text>") -> list[Workflow]:
         if isinstance(source, Path):
             name = str(source)
             source = _decoded(source.read_bytes())
-        workflows = [_workflow(document) for document in yaml12.documents(source)]
-        if not workflows:
+        found = [
+            Loaded(_workflow(document), name, document) for document in yaml12.documents(source)
+        ]
+        if not found:
             raise Misread(Position(1, 1), "", "there is no workflow here")
     except Misread as error:
         raise ManifestError(name, *error.position, error.field, error.message) from None
-    return workflows
+    return found
 
 
 def dump(workflow: Workflow) -> str:
@@ -77,6 +102,16 @@ def _workflow(document: Node) -> Workflow:
     workflow = Workflow()
     _fill(workflow, document, "")
     return workflow
+
+
+def _at(node: Node, field: str) -> Node:
+    """Return what *field* is below *node*, or the nearest that holds it and is written."""
+    for index, name in _STEP.findall(field):
+        inner = yaml12.inside(node, index or name)
+        if inner is None:
+            break
+        node = inner
+    return node
 
 
 def _fill(message: Message, node: Node, path: str) -> None:

@@ -11,9 +11,11 @@ from phaseline.cli import examples
 from phaseline.cli.failures import Refused
 from phaseline.cli.options import Form
 from phaseline.cli.session import Session
+from phaseline.domain.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from phaseline.v1.workflow_pb2 import Workflow
+    from phaseline.cli.manifest import Loaded, ManifestError
+    from phaseline.client import Client
     from phaseline.v1.workflow_service_pb2 import ApplyWorkflowResponse
 
 
@@ -31,15 +33,21 @@ async def apply(
         bool, typer.Option("--validate-only", help="Check only: store nothing.")
     ] = False,
 ) -> None:
-    """Store workflows; a changed one becomes the next version, an unchanged one stays."""
-    workflows = _read([*(file or ()), *map(examples.find, example or ())])
+    """
+    Store workflows; a changed one becomes the next version, an unchanged one stays.
+
+    All are checked first: nothing is stored when one of them is wrong.
+    """
+    given = _read([*(file or ()), *map(examples.find, example or ())])
     async with session.connected() as client:
-        for workflow in workflows:
-            response = await client.apply_workflow(workflow, validate_only=validate_only)
-            if session.output.is_table:
-                session.output.text(_said(response, validate_only=validate_only))
-            else:
-                session.output.write(response, in_stream=len(workflows) > 1)
+        responses = await _check(client, given)
+        if not validate_only:
+            responses = [await client.apply_workflow(one.workflow) for one in given]
+    for response in responses:
+        if session.output.is_table:
+            session.output.text(_said(response, validate_only=validate_only))
+        else:
+            session.output.write(response, in_stream=len(responses) > 1)
 
 
 async def list_(session: Session) -> None:
@@ -75,14 +83,33 @@ async def get(
         session.output.note(f"version {workflow.version}")
 
 
-def _read(paths: list[Path]) -> list[Workflow]:
+async def _check(client: Client, given: list[Loaded]) -> list[ApplyWorkflowResponse]:
+    """Return what applying *given* would do; raise with all that the server refuses in them."""
+    responses: list[ApplyWorkflowResponse] = []
+    wrong: list[ManifestError] = []
+    for one in given:
+        try:
+            responses.append(await client.apply_workflow(one.workflow, validate_only=True))
+        except InvalidArgument as refused:
+            if not refused.violations:
+                raise
+            wrong += one.errors(refused)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        lines = "".join(f"\n  {error.message}" for error in wrong)
+        raise Refused(f"{len(wrong)} fields are wrong{lines}")
+    return responses
+
+
+def _read(paths: list[Path]) -> list[Loaded]:
     from phaseline.cli import manifest
 
     if not paths:
         raise Refused("there is nothing to apply", hint="give files, or --example NAME")
     try:
         # All are read before the first is sent: a mistake in one leaves the server as it was.
-        return [workflow for path in paths for workflow in manifest.load(path)]
+        return [loaded for path in paths for loaded in manifest.read(path)]
     except OSError as error:
         raise Refused(f"cannot read {error.filename}: {error.strerror}") from None
 

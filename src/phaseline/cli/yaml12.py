@@ -120,6 +120,16 @@ def items(node: Node, field: str) -> Iterator[tuple[str, Node]]:
         yield f"{field}[{index}]", item
 
 
+def inside(node: Node, name: str) -> Node | None:
+    """Return the value of the key *name*, or the item with the index *name*; None without one."""
+    if isinstance(node, MappingNode):
+        return next((value for key, value in node.value if key.value == name), None)
+    if isinstance(node, SequenceNode) and name.isdecimal() and int(name) < len(node.value):
+        item: Node = node.value[int(name)]
+        return item
+    return None
+
+
 def scalar(node: Node, field: str) -> Scalar:
     """Return what the scalar *node* says; raise `Misread` if it is none, or infinite."""
     if not isinstance(node, ScalarNode):
