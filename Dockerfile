@@ -3,7 +3,7 @@ WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN python -m venv /opt/phaseline \
-    && /opt/phaseline/bin/pip install --no-cache-dir '.[postgresql]'
+    && /opt/phaseline/bin/pip install --no-cache-dir .
 
 FROM python:3.11-slim
 # A number, so that Kubernetes can tell that it is not root.
@@ -17,4 +17,5 @@ VOLUME /var/lib/phaseline
 EXPOSE 7171
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["phaseline", "health"]
 ENTRYPOINT ["phaseline", "serve"]
-CMD ["--listen", "0.0.0.0:7171", "--insecure", "--db", "/var/lib/phaseline/phaseline.db"]
+# Listens on the loopback of its container only, until it is told whom to serve: see README.md.
+CMD ["--db", "/var/lib/phaseline/phaseline.db"]

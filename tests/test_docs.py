@@ -77,4 +77,5 @@ def test_the_settings_of_the_readme_are_those_there_are() -> None:
 
 def test_every_command_has_a_summary() -> None:
     commands = get_command(build()).commands  # type: ignore[attr-defined]
-    assert [name for name, command in commands.items() if not command.get_short_help_str()] == []
+    shown = {name: command for name, command in commands.items() if not command.hidden}
+    assert [name for name, command in shown.items() if not command.get_short_help_str()] == []

@@ -173,11 +173,8 @@ def test_a_token_does_not_show() -> None:
 @pytest.mark.parametrize(
     ("db", "url"),
     [
-        ("/data/p.db", "sqlite+aiosqlite:////data/p.db"),
-        ("sqlite:////data/p.db", "sqlite+aiosqlite:////data/p.db"),
-        ("postgresql://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
-        ("postgres://h/d?x=1", "postgresql+asyncpg://h/d?x=1"),
-        ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),
+        ("/data/p.db", "sqlite:////data/p.db"),
+        ("sqlite:////data/p.db", "sqlite:////data/p.db"),
     ],
 )
 def test_a_database_is_a_path_or_a_url(db: str, url: str) -> None:
@@ -186,7 +183,7 @@ def test_a_database_is_a_path_or_a_url(db: str, url: str) -> None:
 
 def test_the_database_is_in_the_users_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert settings.load().database_url == "sqlite+aiosqlite:////data/phaseline/phaseline.db"
+    assert settings.load().database_url == "sqlite:////data/phaseline/phaseline.db"
 
 
 def test_the_table_has_every_setting_with_a_meaning() -> None:
@@ -205,3 +202,9 @@ def test_the_table_shows_defaults_as_they_are_written() -> None:
     assert "| `retention.purge_after` | `PHASELINE_RETENTION_PURGE_AFTER` | off |" in table
     assert "| `insecure` | `PHASELINE_INSECURE` | `false` |" in table
     assert "/root" not in table
+
+
+@pytest.mark.parametrize("db", ["postgresql://u:p@h/d", "mysql://h/d", "sqlite://", "sqlite:///"])
+def test_a_database_that_is_no_sqlite_file_is_refused(db: str) -> None:
+    with pytest.raises(settings.SettingsError, match="'db'"):
+        settings.load(db=db)

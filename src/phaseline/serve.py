@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from ipaddress import ip_address
@@ -86,6 +86,8 @@ CANNOT_START = (
 _SERVICE = "phaseline.v1."
 _GRACE_OF_CONNECTIONS = timedelta(minutes=2)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: What a second signal leaves the worker inside to stop its programs, in seconds.
+_LAST_WORDS = 1.5
 
 
 async def serve(settings: Settings, *, registry: Registry | None = None) -> None:
@@ -99,11 +101,13 @@ async def serve(settings: Settings, *, registry: Registry | None = None) -> None
         async with running(settings) as server:
             log.info("serving", listen=settings.listen, port=server.port)
             if registry is None:
-                await stopping.wait()
+                await stopping.begun.wait()
             else:
                 source = LocalSource(server.work, Caller(), _sizes(settings))
-                async with embedded(source, registry, _runner_options(settings)):
-                    await stopping.wait()
+                async with embedded(source, registry, _runner_options(settings)) as runner:
+                    # Programs that it runs would outlive this process.
+                    stopping.on_hurry(runner.stop)
+                    await stopping.begun.wait()
             log.info("draining")
             await server.drain(settings.drain_timeout.total_seconds())
     log.info("stopped")
@@ -312,20 +316,34 @@ class Server:
         await self._grpc.stop(timeout)
 
 
+class _Stopping:
+    """Whether the process was told to stop, and what is to happen if it is told again."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self._hurry: Callable[[], object] = lambda: None
+
+    def on_hurry(self, act: Callable[[], object]) -> None:
+        """Call *act* at a second signal, shortly before the process ends."""
+        self._hurry = act
+
+    def received(self) -> None:
+        """Take a signal in."""
+        if not self.begun.is_set():
+            self.begun.set()
+            return
+        self._hurry()
+        # What is committed is safe, and whoever asks twice does not want to wait for the rest.
+        asyncio.get_running_loop().call_later(_LAST_WORDS, os._exit, 130)
+
+
 @contextmanager
-def _signals() -> Iterator[asyncio.Event]:
-    """Give an event that the first signal sets; a second one ends the process."""
-    stopping = asyncio.Event()
+def _signals() -> Iterator[_Stopping]:
+    """Listen for the signals that stop the process."""
+    stopping = _Stopping()
     loop = asyncio.get_running_loop()
-
-    def received() -> None:
-        if stopping.is_set():
-            # What is committed is safe, and whoever asks twice does not want to wait for the rest.
-            os._exit(130)
-        stopping.set()
-
     for number in _SIGNALS:
-        loop.add_signal_handler(number, received)
+        loop.add_signal_handler(number, stopping.received)
     try:
         yield stopping
     finally:

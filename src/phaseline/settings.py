@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     )
 
     listen: str = _said(DEFAULT_ADDRESS, "address that the server listens on")
-    db: str = _said("", "database: the path of a SQLite file, or a PostgreSQL URL")
+    db: str = _said("", "path of the SQLite file, or its URL")
     credentials_file: Path | None = _said(None, "file of the bearer tokens that are accepted")
     insecure: bool = _said(
         False, "listen beyond this machine although there are no credentials or no TLS"
@@ -226,6 +226,14 @@ class Settings(BaseSettings):
             raise ValueError('must be "host:port" or "unix:path"')
         return value
 
+    @field_validator("db")
+    @classmethod
+    def _is_a_file(cls, value: str) -> str:
+        scheme, separator, path = value.partition("://")
+        if separator and (scheme != "sqlite" or not path.strip("/")):
+            raise ValueError('must be a path or "sqlite:///PATH"; there is no other store yet')
+        return value
+
     @model_validator(mode="after")
     def _certificate_with_key(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -246,18 +254,11 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """The SQLAlchemy URL of `db`, with the driver that Phaseline uses."""
-        scheme, separator, rest = self.db.partition("://")
-        if not separator:
-            path = Path(self.db).expanduser() if self.db else data_directory() / "phaseline.db"
-            return f"sqlite+aiosqlite:///{path.absolute()}"
-        dialect = scheme.partition("+")[0]
-        driver = {
-            "sqlite": "sqlite+aiosqlite",
-            "postgres": "postgresql+asyncpg",
-            "postgresql": "postgresql+asyncpg",
-        }.get(dialect, scheme)
-        return f"{driver}://{rest}"
+        """The URL of `db`; empty `db` is a file of this user's."""
+        if "://" in self.db:
+            return self.db
+        path = Path(self.db).expanduser() if self.db else data_directory() / "phaseline.db"
+        return f"sqlite:///{path.absolute()}"
 
 
 def load(**flags: Any) -> Settings:

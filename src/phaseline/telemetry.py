@@ -10,7 +10,7 @@ import structlog
 from structlog.typing import Processor
 
 #: Libraries that say at INFO what our own lines say already.
-_QUIET = ("alembic", "grpc", "asyncio", "aiosqlite", "sqlalchemy")
+_QUIET = ("alembic", "grpc", "asyncio", "sqlalchemy")
 
 
 def set_up_logging(

@@ -67,7 +67,7 @@ async def test_a_lease_brings_all_that_a_worker_needs(api: Api, worker: Worker) 
     assert dict(lease.execution.inputs) == {"topic": "rivers"}
     assert lease.fencing_token == 1
     assert 59 * SECOND < lease.time_to_live.ToTimedelta() <= 60 * SECOND
-    assert lease.heartbeat_interval.ToTimedelta() == 20 * SECOND
+    assert lease.heartbeat_interval.ToTimedelta() == 5 * SECOND
     assert lease.remaining_budget_usd == "2"
 
 

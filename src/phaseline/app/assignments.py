@@ -21,6 +21,8 @@ from phaseline.domain.workflow import PhaseSpec
 
 # A third of the lease: two heartbeats may be lost before the lease is.
 _HEARTBEATS = 3
+# A worker learns with its next report that it is to stop, so it must not be silent for long.
+_LONGEST_SILENCE = timedelta(seconds=5)
 
 
 class Assigned(msgspec.Struct, frozen=True):
@@ -118,7 +120,7 @@ class Assignments:
             lease_token=self._tokens.write(granted.slot, lease.epoch),
             fencing_token=lease.epoch,
             time_to_live=max(lease_end(lease) - now, timedelta()),
-            heartbeat_interval=lease.duration / _HEARTBEATS,
+            heartbeat_interval=min(lease.duration / _HEARTBEATS, _LONGEST_SILENCE),
             execution=execution,
             position=position,
             content=content,

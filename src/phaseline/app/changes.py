@@ -9,7 +9,6 @@ from typing import Protocol
 
 import msgspec
 
-from phaseline.app.queries import ExecutionFilter
 from phaseline.domain.execution import Content, Execution, Operation
 from phaseline.domain.ids import Key
 from phaseline.domain.lifecycle import ExecutionStatus
@@ -108,38 +107,3 @@ class TreePage(msgspec.Struct, frozen=True):
     outputs: dict[int, Payload]
     operations: Sequence[Operation]
     revision: int
-
-
-class Log(Protocol):
-    """Reads what is committed of the change log, on connections that no writer waits for."""
-
-    async def entries(
-        self, workspace_id: str, *, after: int, until: int, limit: int
-    ) -> Sequence[Entry]:
-        """
-        Return what commits past *after* up to *until* did in the workspace, in commit order.
-
-        Only the part of the execution itself is there. At most *limit* entries, but never half a
-        commit: a commit that alone has more comes whole.
-        """
-
-    async def entries_of(
-        self, key: Key, *, descendants: bool, after: int, until: int, limit: int
-    ) -> Sequence[Entry]:
-        """Return the same of one execution, all parts, if *descendants* with all below it."""
-
-    async def trimmed(self) -> int:
-        """Return the newest revision that is no longer kept; 0 if all are."""
-
-    async def active_page(
-        self, workspace_id: str, matching: ExecutionFilter, *, after_id: str, limit: int
-    ) -> ActivePage:
-        """Return active executions past *after_id* that match."""
-
-    async def tree_page(
-        self, key: Key, *, after_id: str, limit: int, full: bool
-    ) -> tuple[Sequence[TreePage], bool]:
-        """Return the execution, or those below it, past *after_id*, and whether there are more."""
-
-    async def identity(self) -> tuple[str, bytes]:
-        """Return the epoch of this database, and the secret that its tokens are signed with."""

@@ -12,7 +12,7 @@ Database = Annotated[
     str | None,
     typer.Option(
         metavar="PATH|URL",
-        help="SQLite file, or URL of a PostgreSQL database; as `serve` by default.",
+        help="SQLite file; as `serve` by default.",
         show_default=False,
     ),
 ]

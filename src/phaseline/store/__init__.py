@@ -1,1 +1,1 @@
-"""Makes what happened durable in SQLite or PostgreSQL."""
+"""Makes what happened durable."""

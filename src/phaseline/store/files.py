@@ -31,7 +31,7 @@ class FileLock:
             file.close()
             raise DatabaseInUse(
                 f"{self._database} is in use by process {holder or 'unknown'}: one server at a "
-                "time can use a SQLite file; stop that one, or move to PostgreSQL to run several"
+                "time can use a SQLite file; stop that one first"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -6,7 +6,6 @@ LEASED_PHASES = 100  #: phases asked for in one call
 REPORTS = 1000  #: reports in one call
 OPERATIONS = 1000  #: operations in one report
 HANDLERS = 256
-QUEUES = 64
 ARTIFACTS = 100  #: of one phase
 MODELS = 100  #: in the usage of one attempt
 TOKENS = 10**12  #: of one kind and one model
