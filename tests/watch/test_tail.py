@@ -1,5 +1,7 @@
 """The tail of the log in memory."""
 
+from msgspec.structs import replace
+
 from phaseline.app.changes import Commit
 from phaseline.domain.ids import Key
 from phaseline.watch.tail import Tail
@@ -49,6 +51,15 @@ def test_it_lets_go_of_the_oldest_when_they_are_too_large() -> None:
     for _ in range(40):
         tail.append(database.commit(change("a")))
     assert 20 < tail.floor < 40
+
+
+def test_what_counts_is_how_large_they_are() -> None:
+    labels = {"text": "x" * 5_000}
+    for spec, floor in ({}, 0), ({"labels": labels}, 12):
+        database, tail = Database(), Tail(0, max_bytes=50_000)
+        for at in range(20):
+            tail.append(database.commit(change(f"e-{at}", spec=spec)))
+        assert tail.floor == floor
 
 
 def test_one_commit_that_is_too_large_leaves_nothing() -> None:
@@ -118,6 +129,30 @@ def test_a_commit_is_never_cut_by_the_limit() -> None:
         database.commit(change("a")),
     )
     assert revisions(tail, "root", root="root", limit=2) == [1, 1, 1]
+
+
+def test_nothing_past_the_end_of_a_range_is_returned() -> None:
+    database = Database()
+    tail = filled(*(database.commit(change("a")) for _ in range(3)))
+    found = tail.entries_of(key("a"), after=0, until=2, limit=9)
+    assert [entry.revision for entry in found] == [1, 2]
+
+
+def test_what_was_purged_is_gone() -> None:
+    """An older version in memory would tell for a while what was erased."""
+    database = Database()
+    tail = filled(database.commit(change("a")), database.commit(change("a", COMPLETED)))
+    before = tail.generation
+    commit = database.commit(change("a"))
+    purged = tuple(
+        replace(entry, execution=replace(entry.execution, is_purged=True))
+        for entry in commit.entries
+        if entry.execution is not None
+    )
+    tail.append(replace(commit, entries=purged))
+    assert (tail.floor, tail.head) == (2, 3)
+    assert revisions(tail, "a", after=2) == [3]
+    assert tail.generation > before
 
 
 def test_a_fold_tells_where_an_execution_came_from_and_what_was_left_out() -> None:

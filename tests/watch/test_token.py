@@ -99,6 +99,12 @@ def test_a_token_for_something_else_is_refused(value: object) -> None:
     refused(lambda: TOKENS.read_active(token, SCOPE))
 
 
+def test_a_token_of_another_kind_is_refused_though_it_looks_alike() -> None:
+    alike = SIGNER.read(TOKENS.of_execution(KEY, 7), list[object])
+    token = SIGNER.sign(["X", *alike[1:]])
+    assert "something else" in refused(lambda: TOKENS.read_tree(token, KEY, True))
+
+
 @given(st.integers(0, 57), st.sampled_from(string.ascii_letters + string.digits + "-_"))
 def test_a_token_with_one_character_changed_is_refused(at: int, character: str) -> None:
     token = TOKENS.of_active(SCOPE, ActiveCursor(7))

@@ -87,7 +87,7 @@ class ActiveFollower:
         if piece is None:
             piece = self._piece = await self._shared.read_piece(
                 self._shared.active_pieces,
-                (self._scope.digest, sent_up_to),
+                (self._scope.digest, sent_up_to, self._shared.signal.tail.generation),
                 lambda: self._read_piece(sent_up_to),
                 # As long as nothing was sent, there is nothing that a piece could fall behind.
                 least=self.cursor.after if sent_up_to else 0,
@@ -134,7 +134,7 @@ class ActiveFollower:
 
     async def _next_in_range(self, until: int) -> bytes:
         """Return the next frame of what happened up to *until*, folded."""
-        place = (self._scope.digest, self.cursor, until)
+        place = (self._scope.digest, self.cursor, until, self._shared.signal.tail.generation)
         step = self._shared.active_steps.get(place)
         if step is None:
             step = await self._make_step(until)

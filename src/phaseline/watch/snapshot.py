@@ -45,7 +45,10 @@ class TreeSnapshot:
             async with shared.turns:
                 return await self._read(spot)
         return await shared.read_piece(
-            shared.tree_pieces, (self._watched, spot), lambda: self._read(spot), least=least
+            shared.tree_pieces,
+            (self._watched, spot, shared.signal.tail.generation),
+            lambda: self._read(spot),
+            least=least,
         )
 
     async def _read(self, spot: Spot) -> Piece[Spot]:

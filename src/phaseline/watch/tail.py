@@ -41,6 +41,8 @@ class Tail:
         self, head: int, *, max_revisions: int = MAX_REVISIONS, max_bytes: int = MAX_BYTES
     ) -> None:
         self.head = self.floor = head
+        #: Rises when what was in here must not be used any more.
+        self.generation = 0
         self._max_revisions, self._max_bytes = max_revisions, max_bytes
         self._size = 0
         #: Of each commit what it holds, and the size of that.
@@ -54,7 +56,8 @@ class Tail:
         """Take in the commit after the head. One further on leaves a gap, which lifts the floor."""
         if commit.revision <= self.head:
             return
-        if commit.revision != self.head + 1:
+        # What a purge erased must be gone from here, too: the log knows what is left of it.
+        if commit.revision != self.head + 1 or any(map(_is_purge, commit.entries)):
             self.restart(commit.revision - 1)
         entries = sorted(commit.entries, key=_execution_id)
         size = sum([self._add(entry) for entry in entries])
@@ -71,6 +74,7 @@ class Tail:
         for lists in (self._by_workspace, self._by_execution, self._below_root):
             lists.clear()
         self.head = self.floor = head
+        self.generation += 1
 
     def last_revision(self, key: Key) -> int:
         """Return the newest revision in here that changed the execution; 0 if none did."""
@@ -166,6 +170,10 @@ def _between(entries: list[Entry], after: int, until: int) -> Iterator[Entry]:
         if entry.revision > until:
             return
         yield entry
+
+
+def _is_purge(entry: Entry) -> bool:
+    return entry.execution is not None and entry.execution.is_purged
 
 
 def _is_below(entry: Entry, key: Key) -> bool:

@@ -106,15 +106,17 @@ class TreeFollower:
 
     async def _next_in_range(self, until: int) -> bytes:
         """Return the next frame of what happened up to *until*."""
-        step = self._shared.tree_steps.get((self._watched, self.cursor, until))
+        # Named before the read: what was read before a purge is so not found after it.
+        ends = (until, self._shared.signal.tail.generation)
+        step = self._shared.tree_steps.get((self._watched, self.cursor, *ends))
         if step is None:
-            step = await self._make_step(until)
+            step = await self._make_step(until, ends)
         self.cursor = step.cursor
         if step.state is not None and step.state[0] >= self._state[0]:
             self._state = step.state
         return step.frame
 
-    async def _make_step(self, until: int) -> Step[TreeCursor]:
+    async def _make_step(self, until: int, ends: tuple[int, int]) -> Step[TreeCursor]:
         """Return the next step, and keep for others what else was read."""
         entries, end = await self._read(until)
         if self._watched.full:
@@ -123,16 +125,12 @@ class TreeFollower:
                 end = self._behind(entries[-1])
             # The next ones would only take room: nobody else is likely to look at just these.
             return next(self._cut(entries, payloads, end))
-        steps = self._cut(entries, (), end)
-        first = step = next(steps)
-        self._keep(self.cursor, until, step)
-        for following in steps:
-            self._keep(step.cursor, until, following)
-            step = following
-        return first
-
-    def _keep(self, cursor: TreeCursor, until: int, step: Step[TreeCursor]) -> None:
-        self._shared.tree_steps.put((self._watched, cursor, until), step, len(step.frame))
+        kept, place = self._shared.tree_steps, self.cursor
+        steps = list(self._cut(entries, (), end))
+        for step in steps:
+            kept.put((self._watched, place, *ends), step, len(step.frame))
+            place = step.cursor
+        return steps[0]
 
     async def _read(self, until: int) -> tuple[Sequence[Entry], TreeCursor]:
         """Return entries, whole commits only, and where a watch is that has sent them."""
