@@ -67,3 +67,10 @@ def test_a_server_that_strangers_could_reach_wants_credentials(tmp_path: Path) -
     with Program("serve", "--listen", "0.0.0.0:0", "--db", database) as server:
         assert server.end() == 4
         assert "credentials_file" in "".join(server.log)
+
+
+def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are notes, and nothing that a database would hold\n")
+    with Program("serve", "--db", str(tmp_path / "notes.txt"), "--listen", "127.0.0.1:0") as server:
+        assert server.end() == 4
+        assert [line.split(":")[0] for line in server.log] == ["error"]

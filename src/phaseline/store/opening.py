@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from phaseline.app.changes import Announcer
 from phaseline.app.ports import Clock, Encoder, Needs
@@ -19,6 +20,7 @@ from phaseline.domain.ids import Key
 from phaseline.store import migrate, tables
 from phaseline.store.batch import Loaded
 from phaseline.store.commit import Place, Work
+from phaseline.store.failures import StoreFailed
 from phaseline.store.faults import Points
 from phaseline.store.load import load, read_active
 from phaseline.store.log import TableLog
@@ -156,8 +158,11 @@ def sqlite_path(url: str) -> Path:
 def _make_ready(database: SqliteDatabase) -> None:
     database.path.parent.mkdir(parents=True, exist_ok=True)
     database.lock.acquire()
-    database.make()
-    migrate.upgrade(database.writing)
+    try:
+        database.make()
+        migrate.upgrade(database.writing)
+    except DBAPIError as error:
+        raise StoreFailed(f"{database.path} cannot be used as a database: {error.orig}") from error
 
 
 def _opened(database: SqliteDatabase, connection: Connection) -> Store:
