@@ -49,7 +49,7 @@ class LetGo(msgspec.Struct, frozen=True):
 
 async def ended(app: App, execution_id: str = "e", operations: int = 1, **fields: object) -> None:
     """Run an execution with content, operations and an artifact to its end."""
-    await app.start(execution_id, task="secret", **fields)
+    await app.start(execution_id, task="secret", **fields)  # type: ignore[arg-type]
     leased = await app.lease_one()
     for at in range(0, operations, 100):
         some = range(at, min(at + 100, operations))
