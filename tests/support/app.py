@@ -42,6 +42,8 @@ from tests.support import make
 from tests.support.clock import ManualClock
 
 AT_ONCE = timedelta()
+# Shared by all, so that a poll after a restart is another than one before it.
+_REQUESTS = count(1)
 
 
 class Counted:
@@ -141,7 +143,6 @@ class App:
             assignments=Assignments(reads, clock=clock, signer=signer, limits=limits),
             limits=limits,
         )
-        self._requests = count(1)
 
     async def apply(self, phases: int | list[PhaseSpec] = 1, **fields: object) -> WorkflowSpec:
         """Store a workflow."""
@@ -160,7 +161,7 @@ class App:
         self, most: int = 1, *, request_id: str = "", wait: timedelta = AT_ONCE, **fields: object
     ) -> tuple[Assigned, ...]:
         """Lease what is ready, each time by a request of its own unless one is named."""
-        name = request_id or f"lease-{next(self._requests)}"
+        name = request_id or f"lease-{next(_REQUESTS)}"
         request = make.lease_request(name, max_phases=most, **fields)  # type: ignore[arg-type]
         return tuple(await self.work.lease(self.caller, request, wait))
 

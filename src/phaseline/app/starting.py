@@ -66,15 +66,16 @@ class Candidate(msgspec.Struct, frozen=True):
         Raises a `PhaselineError` if it cannot be started; *changes* is then as it was.
         """
         parent = self._leased_parent(changes, view)
-        if parent is not None and self.request.step_key:
-            child = changes.child(Child(parent.key, self.request.step_key))
+        if parent is not None:
+            child = self._child_of(parent, changes)
             if child is not None:
                 return _existing(child), None
+            check_parent(parent)
         workflow = self._checked_workflow(view)
         self._check_free(changes)
         execution, content = start(self.request, workflow, self._place(parent), view.now)
         if parent is not None:
-            self._check_tree(changes, parent, execution)
+            self._check_tree(changes, execution)
             _grow_tree(changes, execution)
         changes.start(execution)
         execution = changes.execution(execution.key) or execution
@@ -122,6 +123,11 @@ class Candidate(msgspec.Struct, frozen=True):
             )
         return parent
 
+    def _child_of(self, parent: Execution, changes: Changes) -> Execution | None:
+        """Return the execution that *parent* has started in this step already."""
+        step = self.request.step_key
+        return changes.child(Child(parent.key, step)) if step else None
+
     def _checked_workflow(self, view: View) -> Workflow:
         workflow = view.workflow(self._workflow)
         if workflow is None:
@@ -134,9 +140,8 @@ class Candidate(msgspec.Struct, frozen=True):
             raise AlreadyExists("execution", self.request.execution_id)
         check_active(changes, self.workspace_id, self.limits)
 
-    def _check_tree(self, changes: Changes, parent: Execution, child: Execution) -> None:
-        """Raise if *parent*, or the tree that it is in, starts nothing more."""
-        check_parent(parent)
+    def _check_tree(self, changes: Changes, child: Execution) -> None:
+        """Raise if the tree has no room for *child*, or no money."""
         spec, limits = child.spec, self.limits
         root = changes.execution(Key(spec.workspace_id, spec.root_execution_id))
         if len(spec.ancestor_execution_ids) >= limits.tree_depth or (

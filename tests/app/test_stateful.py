@@ -1,0 +1,190 @@
+"""Random commands, clock moves and restarts over the real store, against a model made of dicts."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from phaseline.app.limits import Limits
+from phaseline.domain.errors import PhaselineError
+from phaseline.domain.report import Outcome
+from phaseline.domain.workflow import RetryPolicy
+from tests.support import make
+from tests.support.app import App, opened
+from tests.support.clock import ManualClock
+from tests.support.make import SECOND
+from tests.support.oracle import Oracle, Refused
+
+OUTCOMES: dict[str, Outcome] = {
+    "completed": make.DONE,
+    "failed": make.broken(),
+    "released": make.released(),
+}
+POLICY = RetryPolicy(max_attempts=2, initial_delay=4 * SECOND)
+NAMES = [f"e{number}" for number in range(6)]
+ANY_NAME = st.sampled_from(NAMES)
+MAX_ACTIVE = 4
+
+
+class Stored(RuleBasedStateMachine):
+    """A server and the model of it, told the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.directory = tempfile.TemporaryDirectory(prefix="phaseline-")
+        self.clock = ManualClock()
+        self.stack = AsyncExitStack()
+        self.app: App
+        #: Every lease that was ever given: its token by name, position and epoch.
+        self.tokens: dict[tuple[str, int, int], str] = {}
+
+    @initialize(phases=st.integers(1, 3), max_running=st.sampled_from([None, 1, 2]))
+    def open(self, phases: int, max_running: int | None) -> None:
+        self.oracle = Oracle(
+            phases=phases,
+            max_attempts=2,
+            delay=4.0,
+            max_running=max_running,
+            max_active=MAX_ACTIVE,
+        )
+        self._run(self._open())
+        specs = [make.phase_spec(f"p{at}", retry_policy=POLICY) for at in range(phases)]
+        limit = None if max_running is None else make.limit(max_running)
+        self._run(self.app.apply(specs, concurrency=limit))
+
+    @rule(name=ANY_NAME, parent=st.just("") | ANY_NAME, request_id=st.sampled_from(["", "r1"]))
+    def start(self, name: str, parent: str, request_id: str) -> None:
+        async def act() -> str:
+            started = await self.app.start(name, parent_execution_id=parent, request_id=request_id)
+            return started.execution_id
+
+        self._both(lambda: self.oracle.start(name, parent, request_id), act)
+
+    @rule(most=st.integers(1, 3))
+    def lease(self, most: int) -> None:
+        leasable = self.oracle.leasable()
+        given = self._run(self.app.lease(most))
+        assert len(given) == min(most, len(leasable))
+        for assigned in given:
+            name = assigned.execution.spec.execution_id
+            epoch = self.oracle.lease(name, assigned.position)
+            assert assigned.fencing_token == epoch
+            self.tokens[name, assigned.position, epoch] = assigned.lease_token
+
+    @precondition(lambda self: self.tokens)
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from(["", *OUTCOMES]),
+        cost=st.none() | st.integers(0, 9),
+    )
+    def report(self, data: st.DataObject, outcome: str, cost: int | None) -> None:
+        name, at, epoch = data.draw(st.sampled_from(sorted(self.tokens)))
+        told = self.oracle.report(name, at, epoch, outcome, cost)
+        usage = None if cost is None else make.spent(cost)
+        directive = self._run(
+            self.app.report(
+                self.tokens[name, at, epoch], OUTCOMES.get(outcome), usage_by_model=usage
+            )
+        )
+        assert directive.action == told
+
+    @rule(name=ANY_NAME, grace=st.sampled_from([0, 5, 60]))
+    def cancel(self, name: str, grace: int) -> None:
+        self._both(
+            lambda: self.oracle.cancel(name, grace), lambda: self.app.cancel(name, grace * SECOND)
+        )
+
+    @rule(name=ANY_NAME)
+    def pause(self, name: str) -> None:
+        self._both(lambda: self.oracle.pause(name), lambda: self.app.pause(name))
+
+    @rule(name=ANY_NAME)
+    def resume(self, name: str) -> None:
+        self._both(lambda: self.oracle.resume(name), lambda: self.app.resume(name))
+
+    @rule(name=ANY_NAME)
+    def retry(self, name: str) -> None:
+        self._both(lambda: self.oracle.retry(name), lambda: self.app.retry(name))
+
+    @rule(name=ANY_NAME)
+    def purge(self, name: str) -> None:
+        self._both(lambda: self.oracle.purge(name), lambda: self.app.purge(name))
+
+    @rule(seconds=st.sampled_from([0, 1, 4, 8, 29, 30, 100]))
+    def time_passes(self, seconds: int) -> None:
+        self.oracle.passes(seconds)
+        self._run(self.app.passes(seconds * SECOND))
+
+    @rule(seconds=st.sampled_from([0, 5, 3600]))
+    def the_server_restarts(self, seconds: int) -> None:
+        self._run(self.stack.aclose())
+        self._run(self.clock.advance(seconds * SECOND))
+        self.oracle.now += seconds
+        self.oracle.restart()
+        self._run(self._open())
+        self.time_passes(0)
+
+    @invariant()
+    def everything_is_as_in_the_model(self) -> None:
+        for name, modelled in self.oracle.executions.items():
+            stored = self._run(self.app.get(name))
+            assert make.statuses(stored) == self.oracle.show(name)
+            spent = (stored.usage.cost_nanos, stored.tree_usage.cost_nanos)
+            assert spent == self.oracle.cost(name)
+            assert stored.is_purged == modelled.purged
+            assert [phase.epoch for phase in stored.phases] == [
+                phase.epoch for phase in modelled.phases
+            ]
+
+    @invariant()
+    def what_is_in_memory_is_in_the_tables(self) -> None:
+        for name in self.oracle.executions:
+            listed = self._run(self.app.executions.status(self.app.caller, name))
+            stored = self._run(self.app.get(name))
+            assert (listed.status, listed.revision) == (stored.status, stored.revision)
+
+    def teardown(self) -> None:
+        self._run(self.stack.aclose())
+        self.runner.close()
+        self.directory.cleanup()
+
+    async def _open(self) -> None:
+        path = Path(self.directory.name) / "phaseline.db"
+        limits = Limits(active_executions=MAX_ACTIVE)
+        self.stack = AsyncExitStack()
+        self.app = await self.stack.enter_async_context(opened(path, self.clock, limits))
+
+    def _both(self, model: Callable[[], object], act: Callable[[], Awaitable[object]]) -> None:
+        """Do the same to both: both do it, or both refuse for the same reason."""
+        head = self.app.heard.head
+        try:
+            expected = model()
+        except Refused as refused:
+            reason = str(refused)
+        else:
+            answer = self._run(_awaited(act))
+            assert expected is None or answer == expected
+            return
+        with pytest.raises(PhaselineError) as caught:
+            self._run(_awaited(act))
+        assert caught.value.reason == reason
+        assert self.app.heard.head == head, "a refused command leaves no trace"
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(coroutine)
+
+
+async def _awaited(act: Callable[[], Awaitable[object]]) -> object:
+    return await act()
+
+
+TestStored = Stored.TestCase
+TestStored.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
