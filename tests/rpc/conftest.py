@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,9 +25,18 @@ SURVEY = workflow_pb2.Workflow(
 )
 
 
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a new database to copy: to make one takes longer than most tests do."""
+    directory = tmp_path_factory.mktemp("new")
+    asyncio.run(_opened(settings_in(directory)))
+    return directory / "phaseline.db"
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, new_database: Path) -> Settings:
     """Return the settings of a server of the test's own."""
+    shutil.copy(new_database, tmp_path)
     return settings_in(tmp_path)
 
 
@@ -35,3 +46,8 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     async with phaseline(settings) as served:
         await served.workflows.ApplyWorkflow(ApplyWorkflowRequest(workflow=SURVEY))
         yield served
+
+
+async def _opened(settings: Settings) -> None:
+    async with phaseline(settings):
+        pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def by(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, new_database: Path) -> Settings:
     credentials = [
         {
             "token_sha256": hashlib.sha256(f"token of {subject}".encode()).hexdigest(),
@@ -41,6 +42,7 @@ def settings(tmp_path: Path) -> Settings:
     ]
     path = tmp_path / "credentials.json"
     path.write_text(json.dumps({"credentials": credentials}))
+    shutil.copy(new_database, tmp_path)
     return settings_in(tmp_path, credentials_file=path)
 
 
