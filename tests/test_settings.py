@@ -96,9 +96,32 @@ def test_a_wrong_value_is_named_with_its_source(
     with pytest.raises(SettingsError) as raised:
         settings.load(worker={"slots": 0})
     text = str(raised.value)
-    assert "setting 'log_level' in phaseline.toml: input should be 'debug'" in text
+    assert "setting 'log_level' in phaseline.toml: must be 'debug'" in text
     assert "setting 'drain_timeout' from PHASELINE_DRAIN_TIMEOUT: must be a duration" in text
     assert "setting 'worker.slots' from the command line" in text
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "wanted"),
+    [
+        ("INSECURE", "maybe", "must be true or false"),
+        ("LEASES_DURATION", "1s", "must be at least 5 seconds"),
+        ("LEASES_DURATION", "1d", "must be at most 10 minutes"),
+        ("LIMITS_REQUEST_SIZE", "much", 'must be a size such as "1 MiB"'),
+        ("LIMITS_REQUEST_SIZE", "0", "must be more than 0"),
+        ("PRICES", "x", "must be a table"),
+        ("WORKER_SLOTS", "many", "must be a whole number"),
+        ("OUTPUT", "xml", "must be 'table', 'json' or 'yaml'"),
+        ("LISTEN", "here", 'must be "host:port" or "unix:path"'),
+    ],
+)
+def test_what_was_wanted_is_said_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, wanted: str
+) -> None:
+    monkeypatch.setenv(f"PHASELINE_{variable}", value)
+    with pytest.raises(SettingsError) as raised:
+        settings.load()
+    assert str(raised.value).endswith(f": {wanted}")
 
 
 @pytest.mark.parametrize("text", ["90s", "1m30s", "PT90S", "90"])

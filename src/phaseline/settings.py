@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -42,6 +43,26 @@ _DEFAULTS_IN_WORDS = {
     "worker.work_root": "`phaseline/agents` in `$XDG_STATE_HOME`",
 }
 _ONLY_IN_THE_FILE = ("prices",)
+
+#: What a value must be, by the type of pydantic's error.
+_WANTED = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "byte_size": 'must be a size such as "1 MiB"',
+    "byte_size_unit": 'must be a size such as "1 MiB"',
+    "decimal_parsing": "must be a number",
+    "dict_type": "must be a table",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "model_type": "must be a table",
+    "path_type": "must be a path",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+}
 
 
 class SettingsError(Exception):
@@ -346,13 +367,17 @@ def _complaints(error: ValidationError, flags: Mapping[str, Any]) -> Iterator[st
         if problem["type"] == "extra_forbidden":
             yield f"unknown setting {key!r} {source}".rstrip()
         elif path:
-            yield f"setting {key!r} {source}".rstrip() + f": {_reason(problem['msg'])}"
+            yield f"setting {key!r} {source}".rstrip() + f": {_reason(problem)}"
         else:
-            yield _reason(problem["msg"])
+            yield _reason(problem)
 
 
-def _reason(message: str) -> str:
-    return (message[:1].lower() + message[1:]).removeprefix("value error, ")
+def _reason(problem: ErrorDetails) -> str:
+    """Say what was wanted in our own words, where those of pydantic are for programmers."""
+    if wanted := _WANTED.get(problem["type"]):
+        return wanted.format_map(problem.get("ctx", {})).replace(repr(timedelta()), "0")
+    message = problem["msg"][:1].lower() + problem["msg"][1:]
+    return message.removeprefix("value error, ").replace("input should", "must")
 
 
 def _source(path: tuple[str, ...], flags: Mapping[str, Any]) -> str:
