@@ -48,9 +48,15 @@ def test_artifacts_are_listed_with_their_phases(program: Program, stored: FakeSe
     assert stored.requests("ListArtifacts")[0].phase_id == "report"
 
 
-def test_artifacts_as_json_are_one_a_line(program: Program, stored: FakeService) -> None:
-    lines = program("artifact", "list", EXECUTION_ID, "-o", "json").out.splitlines()
-    assert [json.loads(line)["name"] for line in lines] == ["one.txt", "two.txt"]
+def test_artifacts_as_json_are_one_object(program: Program, stored: FakeService) -> None:
+    data = json.loads(program("artifact", "list", EXECUTION_ID, "-o", "json").out)
+    assert [one["name"] for one in data["artifacts"]] == ["one.txt", "two.txt"]
+
+
+def test_no_artifacts_are_an_empty_list_in_json(program: Program, service: FakeService) -> None:
+    service.answer("ListArtifacts", artifact_service_pb2.ListArtifactsResponse())
+    data = json.loads(program("artifact", "list", EXECUTION_ID, "-o", "json").out)
+    assert data["artifacts"] == []
 
 
 def test_the_bytes_go_to_a_file_as_they_are(

@@ -47,7 +47,15 @@ def test_the_result_is_shown() -> None:
 def test_a_long_result_is_cut_with_a_way_to_the_rest() -> None:
     done = execution("COMPLETED", result=execution_pb2.Payload(data=b"line\n" * 100))
     text = drawn(Group(*details.result(done, lines=3)))
-    assert text.endswith("line\n  line\n  line\n  … 97 more lines: phaseline get -o json")
+    rest = f"… 485 more characters: phaseline get {EXECUTION_ID} -o json"
+    assert text.endswith(f"result\n  line\n  line\n  line\n  {rest}")
+
+
+def test_a_result_that_is_one_long_line_is_cut_as_well() -> None:
+    done = execution("COMPLETED", result=execution_pb2.Payload(data=b"x" * 100_000))
+    text = drawn(Group(*details.result(done)))
+    assert text.count("x") == 2_000
+    assert f"… 98,000 more characters: phaseline get {EXECUTION_ID} -o json" in text
 
 
 def test_artifacts_are_counted_with_the_way_to_them() -> None:

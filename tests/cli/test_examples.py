@@ -1,5 +1,6 @@
 """The workflows that come with the program are listed and shown."""
 
+import json
 from pathlib import Path
 
 from phaseline import examples
@@ -29,3 +30,9 @@ def test_an_unknown_example_is_not_found(program: Program) -> None:
     ended = program("examples", "show", "nope")
     assert ended.code == 3
     assert ended.err.startswith("error: there is no example 'nope'")
+
+
+def test_examples_can_be_listed_for_programs(program: Program) -> None:
+    listed = json.loads(program("examples", "-o", "json").out)["examples"]
+    assert [one["name"] for one in listed] == examples.names()
+    assert program("examples", "list", "-o", "yaml").out.startswith("examples:\n  - name: ")

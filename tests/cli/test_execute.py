@@ -152,3 +152,10 @@ def test_the_workflow_must_be_named(program: Program) -> None:
         "error: missing argument 'WORKFLOW'",
         "hint: `phaseline execute --help` shows how it is used",
     ]
+
+
+def test_the_id_alone_has_no_other_form(program: Program, service: FakeService) -> None:
+    ended = program("execute", "repo-survey", "-q", "-o", "json")
+    assert ended.code == 2
+    assert ended.err.startswith("error: --quiet prints the id alone")
+    assert service.requests("Execute") == []

@@ -145,14 +145,14 @@ def test_list_as_json_is_the_answer(program: Program, service: FakeService) -> N
     assert data["executions"][0]["execution_id"] == EXECUTION_ID
 
 
-def test_all_pages_as_json_are_one_execution_a_line(program: Program, service: FakeService) -> None:
+def test_all_pages_as_json_are_one_object(program: Program, service: FakeService) -> None:
     service.answer(
         "List",
         service_pb2.ListResponse(executions=[execution(execution_id="a")], next_page_token="t"),
         service_pb2.ListResponse(executions=[execution(execution_id="b")]),
     )
-    lines = program("list", "--all", "-o", "json").out.splitlines()
-    assert [json.loads(line)["execution_id"] for line in lines] == ["a", "b"]
+    listed = json.loads(program("list", "--all", "-o", "json").out)["executions"]
+    assert [one["execution_id"] for one in listed] == ["a", "b"]
 
 
 def test_all_pages_are_one_table(program: Program, service: FakeService) -> None:
@@ -284,7 +284,7 @@ def test_a_setting_that_is_wrong_is_told_by_its_source(
     monkeypatch.setenv("PHASELINE_OUTPUT", "xml")
     ended = program("active")
     assert ended.code == 2
-    assert ended.err.startswith("error: setting 'output' from PHASELINE_OUTPUT: input should be")
+    assert ended.err.startswith("error: setting 'output' from PHASELINE_OUTPUT: must be")
 
 
 def test_durations_of_a_listed_execution_are_those_of_the_answer(
@@ -293,3 +293,16 @@ def test_durations_of_a_listed_execution_are_those_of_the_answer(
     listed = execution(duration=messages.duration(5))
     service.answer("ListActive", service_pb2.ListActiveResponse(executions=[listed]))
     assert "  5s  " in program("active").out
+
+
+def test_pages_are_counted_from_1(program: Program, service: FakeService) -> None:
+    assert program("list", "--page", "0").code == 2
+
+
+def test_an_empty_id_is_refused(program: Program, service: FakeService) -> None:
+    ended = program("get", "")
+    assert (ended.code, ended.err.splitlines()[0]) == (
+        2,
+        "error: an execution id must not be empty",
+    )
+    assert service.requests("List") == []

@@ -72,6 +72,11 @@ def test_a_server_that_is_not_there_can_be_started() -> None:
     ]
 
 
+def test_a_bracket_that_was_opened_earlier_is_not_shown() -> None:
+    away = errors.Unavailable("x; last error: [ipv4:1: Socket closed]", reason="UNAVAILABLE")
+    assert told(away)[0] == "error: cannot reach h:1: Socket closed"
+
+
 def test_a_server_whose_database_is_away_is_there() -> None:
     assert told(errors.Unavailable("the disk is full"))[-1].startswith("hint: the database is away")
 

@@ -22,10 +22,10 @@ def test_all_pages_are_one_table(program: Program, service: FakeService) -> None
     assert service.requests("ListOperations")[0].phase_id == "report"
 
 
-def test_as_json_they_are_one_a_line(program: Program, service: FakeService) -> None:
+def test_as_json_they_are_one_object(program: Program, service: FakeService) -> None:
     service.answer("ListOperations", *PAGES)
-    lines = program("operations", EXECUTION_ID, "-o", "json", "--full").out.splitlines()
-    assert [json.loads(line)["operation_id"] for line in lines] == ["a", "b"]
+    data = json.loads(program("operations", EXECUTION_ID, "-o", "json", "--full").out)
+    assert [one["operation_id"] for one in data["operations"]] == ["a", "b"]
     views = {request.view for request in service.requests("ListOperations")}
     assert views == {execution_pb2.EXECUTION_VIEW_FULL}
 

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from phaseline.cli import yaml12
 from phaseline.cli.options import Form
 from phaseline.cli.output import Output, json_text, yaml_text
-from phaseline.v1 import execution_service_pb2
+from phaseline.v1 import execution_service_pb2, usage_pb2
 from tests.support.messages import execution
 
 
@@ -28,10 +29,15 @@ def test_json_is_plain_ascii() -> None:
     assert json_text(execution(task="é\x9b2J")).isascii()
 
 
-def test_yaml_has_what_is_set() -> None:
+def test_yaml_has_the_fields_that_json_has() -> None:
+    text = yaml_text(execution())
+    assert "cost_complete: false" in yaml_text(usage_pb2.Usage())
+    assert yaml12.data(yaml12.documents(text)[0], "") == json.loads(json_text(execution()))
+
+
+def test_yaml_has_text_of_several_lines_as_lines() -> None:
     text = yaml_text(execution_service_pb2.ListResponse(executions=[execution(task="a\nb\n")]))
     assert "executions:" in text
-    assert "total_size" not in text
     assert "task: |" in text
 
 

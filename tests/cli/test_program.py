@@ -93,6 +93,29 @@ def test_an_interrupt_outside_of_a_watch_exits_with_130(
     assert program("examples") == (130, "", "")
 
 
+def test_an_interrupt_while_the_program_loads_exits_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("phaseline.cli.program.run", interrupted)
+    with pytest.raises(SystemExit) as raised:
+        main()
+    assert raised.value.code == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_interrupt_before_the_loop_begins_leaves_nothing_behind(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(coroutine: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("asyncio.run", interrupted)
+    assert program("health") == (130, "", "")
+
+
 def test_help_loads_nothing_heavy() -> None:
     heavy = {"grpc", "google.protobuf", "pydantic", "sqlalchemy", "structlog", "asyncio", "ruamel"}
     code = (

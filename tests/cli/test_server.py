@@ -1,5 +1,6 @@
 """Servers are run with what the options say, and asked for their health."""
 
+import json
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from phaseline.client import Client
 from phaseline.domain.errors import Unavailable
 from phaseline.rpc.server import CannotListen
 from phaseline.settings import Settings
@@ -119,6 +121,38 @@ def test_a_server_that_is_not_there_is_not(program: Program) -> None:
     assert ended.err.startswith("error: ")
 
 
+def test_health_has_a_form_for_programs(program: Program, service: FakeService) -> None:
+    assert json.loads(program("health", "-o", "json").out) == {"status": "SERVING"}
+    assert program("health", "-o", "yaml").out == "status: SERVING\n"
+
+
+def test_a_server_that_does_not_serve_yet_is_waited_for(
+    program: Program, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: Iterator[Exception | str] = iter([Unavailable("x"), "NOT_SERVING", "SERVING"])
+
+    async def health(client: Client, service: str = "") -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Client, "health", health)
+    monkeypatch.setattr("phaseline.cli.server._PAUSE", 0.0)
+    assert program("health", "--wait", "10s") == (0, "SERVING\n", "")
+
+
+def test_waiting_for_a_server_ends(program: Program, service: FakeService) -> None:
+    service.drain()
+    assert program("health", "--wait", "10ms") == (5, "NOT_SERVING\n", "")
+
+
+def test_waiting_for_a_server_that_never_comes_ends(program: Program) -> None:
+    ended = program("health", "--server", "127.0.0.1:1", "--wait", "10ms")
+    assert ended.code == 5
+    assert ended.err.startswith("error: ")
+
+
 def test_upgrading_the_database_says_what_it_then_is(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +172,7 @@ def test_the_version_of_the_database_is_printed(
 
     monkeypatch.setattr("phaseline.serve.database_version", version)
     assert program("db", "version") == (0, "0001\n", "")
+    assert json.loads(program("db", "version", "-o", "json").out) == {"version": "0001"}
 
 
 def test_a_database_that_is_away_is_unavailable(

@@ -289,3 +289,17 @@ def test_where_there_is_no_terminal_nothing_is_cut() -> None:
     text = drawn(execution_view.render(followed(long), Frame(0)), width=4096)
     assert "y" * 900 in text
     assert "…" not in text
+
+
+def test_operations_that_are_left_out_are_counted_with_the_way_to_them() -> None:
+    full = followed(phase(operation_count=50))
+    for number in range(50):
+        full.apply(change(operation(f"o-{number}")), 0)
+    text = drawn(execution_view.render(full, FRAME))
+    assert f"40 more operations: phaseline operations {EXECUTION_ID}" in text
+    assert text.count("Read") == 10
+
+
+def test_operations_that_are_all_shown_are_not_counted() -> None:
+    text = drawn(execution_view.render(followed(phase(operation_count=1), operation()), FRAME))
+    assert "phaseline operations" not in text

@@ -180,10 +180,15 @@ def test_workflows_list_does_the_same(program: Program, service: FakeService) ->
     assert program("workflows", "list").out == program("workflows").out
 
 
-def test_workflows_as_json_are_one_a_line(program: Program, service: FakeService) -> None:
+def test_workflows_as_json_are_one_object(program: Program, service: FakeService) -> None:
     service.answer("ListWorkflows", listed("a", "b"))
-    lines = program("workflows", "-o", "json").out.splitlines()
-    assert [json.loads(line)["workflow_id"] for line in lines] == ["a", "b"]
+    data = json.loads(program("workflows", "-o", "json").out)
+    assert [one["workflow_id"] for one in data["workflows"]] == ["a", "b"]
+
+
+def test_no_workflows_are_an_empty_list_in_json(program: Program, service: FakeService) -> None:
+    service.answer("ListWorkflows", listed())
+    assert json.loads(program("workflows", "-o", "json").out)["workflows"] == []
 
 
 def test_without_workflows_the_way_to_the_first_is_told(

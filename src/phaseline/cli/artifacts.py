@@ -31,13 +31,12 @@ async def list_(
     output = session.output
     async with session.connected() as client:
         found = await lookup.execution_id(client, execution_id)
-        listed = client.iter_artifacts(found, phase_id=phase_id)
-        if not output.is_table:
-            async for one in listed:
-                output.write(one, in_stream=True)
-            return
-        shown = [one async for one in listed]
-    if shown:
+        shown = [one async for one in client.iter_artifacts(found, phase_id=phase_id)]
+    if not output.is_table:
+        from phaseline.v1.artifact_service_pb2 import ListArtifactsResponse
+
+        output.write(ListArtifactsResponse(artifacts=shown, total_size=len(shown)))
+    elif shown:
         from phaseline.cli import tables
 
         output.draw(tables.artifacts(shown))

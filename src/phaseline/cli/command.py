@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, get_type_hints
 
@@ -15,7 +15,7 @@ from phaseline.cli.options import Printing, Shared
 from phaseline.cli.session import Session
 from phaseline.domain.errors import PhaselineError
 
-Function = Callable[..., Awaitable[None] | None]
+Function = Callable[..., Coroutine[Any, Any, None] | None]
 
 
 def add(
@@ -75,9 +75,7 @@ def entry(function: Function, options: type[Shared]) -> Callable[..., None]:
         with _told_to(session):
             result = function(session, **arguments, **given)
             if result is not None:
-                import asyncio  # here, for the sake of a quick --help
-
-                asyncio.run(_finish(result))
+                _finish(result)
 
     _declare(run, parameters)
     return run
@@ -102,8 +100,14 @@ def _told_to(session: Session) -> Iterator[None]:
         session.fail(error)
 
 
-async def _finish(awaitable: Awaitable[None]) -> None:
-    await awaitable
+def _finish(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        import asyncio  # here, for the sake of a quick --help
+
+        asyncio.run(coroutine)
+    finally:
+        # An interrupt before the loop has begun would leave it never awaited.
+        coroutine.close()
 
 
 def _is_group(annotation: Any) -> bool:

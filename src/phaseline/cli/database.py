@@ -30,4 +30,5 @@ async def version(session: Session, db: Database = None) -> None:
     """Print the version of the tables; empty if there are none yet."""
     from phaseline import serve
 
-    session.output.text(await serve.database_version(session.settings_with(db=db)))
+    found = await serve.database_version(session.settings_with(db=db))
+    session.output.facts({"version": found}, found)

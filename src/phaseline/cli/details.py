@@ -18,6 +18,7 @@ from phaseline.v1.execution_service_pb2 import ExecutionNode
 from phaseline.v1.usage_pb2 import ModelUsage
 
 _RESULT_LINES = 40
+_RESULT_CHARACTERS = 2_000
 
 
 def whole(execution: Execution, frame: Frame) -> RenderableType:
@@ -37,15 +38,23 @@ def result(execution: Execution, *, lines: int = _RESULT_LINES) -> list[Renderab
     """Return its result and where its artifacts are; empty if there are none."""
     parts: list[RenderableType] = []
     if execution.HasField("result"):
-        text = figures.payload_text(execution.result).splitlines()
-        if len(text) > lines:
-            text = [*text[:lines], f"… {len(text) - lines} more lines: phaseline get -o json"]
-        parts += _section("result", Text("\n".join(text)))
+        text = figures.payload_text(execution.result)
+        parts += _section("result", Text(_cut(text, lines, execution.execution_id)))
     if execution.artifact_ids:
         count = figures.count(len(execution.artifact_ids), "artifact")
         where = f"{count}: phaseline artifact list {execution.execution_id}"
         parts += ["", Text(where, style="dim")]
     return parts
+
+
+def _cut(text: str, lines: int, execution_id: str) -> str:
+    """Return *text* as far as it is short enough, with the way to the rest."""
+    shown = "\n".join(text.splitlines()[:lines])[:_RESULT_CHARACTERS]
+    left_out = len(text) - len(shown)
+    if not left_out:
+        return text
+    more = figures.count(left_out, "more character")
+    return f"{shown}\n… {more}: phaseline get {execution_id} -o json"
 
 
 def tree(node: ExecutionNode, frame: Frame) -> RenderableType:

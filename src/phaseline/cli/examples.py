@@ -18,9 +18,15 @@ def list_(session: Session) -> None:
     from phaseline import examples
     from phaseline.cli import manifest
 
-    for name in examples.names():
-        for workflow in manifest.load(examples.path(name)):
-            session.output.text(f"{name:<20} {workflow.description}".rstrip())
+    listed = {
+        name: workflow.description
+        for name in examples.names()
+        for workflow in manifest.load(examples.path(name))
+    }
+    session.output.facts(
+        {"examples": [{"name": name, "description": text} for name, text in listed.items()]},
+        "\n".join(f"{name:<20} {text}".rstrip() for name, text in listed.items()),
+    )
     session.output.note("store one: phaseline apply --example NAME")
 
 

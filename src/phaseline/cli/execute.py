@@ -156,6 +156,8 @@ async def execute(
     """Start an execution of a workflow; it is stored once this has answered."""
     from phaseline.cli import watching
 
+    if quiet and session.form_given:
+        raise Refused("--quiet prints the id alone: it cannot go with --output")
     fields = _fields(session, given, whose, how)
     fields["execution_id"] = execution_id
     async with session.connected() as client:

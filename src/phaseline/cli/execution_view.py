@@ -36,8 +36,21 @@ def render(followed: Followed, frame: Frame) -> RenderableType:
     tail = _TAIL if room is None else max(0, min(_TAIL, room - len(followed.phases) - 1))
     if followed.operations and tail:
         last = list(followed.operations.values())[-tail:]
-        parts += ["", operation_view.table(last, frame)]
+        parts.append("")
+        if frame.height is None:
+            parts += _other_operations(followed, len(last))
+        parts.append(operation_view.table(last, frame))
     return Group(*parts)
+
+
+def _other_operations(followed: Followed, shown: int) -> list[RenderableType]:
+    """Return how many operations there are besides those *shown*, and the way to them."""
+    counted = sum(phase.operation_count for phase in followed.phases.values())
+    others = max(counted, len(followed.operations)) - shown
+    if others <= 0:
+        return []
+    way = f"phaseline operations {followed.execution_id}"
+    return [Text(f"{figures.count(others, 'more operation')}: {way}", style="dim")]
 
 
 def header(followed: Followed, frame: Frame) -> Group:

@@ -62,13 +62,13 @@ async def list_(
     ] = False,
     order_by: Annotated[Order, typer.Option(help="Order.")] = Order.CREATED_AT_DESC,
     page_size: Annotated[int, typer.Option(min=1, max=100, help="Executions on a page.")] = 50,
-    page: Annotated[int, typer.Option(min=0, help="Number of the page, from 1.")] = 0,
+    page: Annotated[
+        int | None, typer.Option(min=1, help="Number of the page, from 1.", show_default=False)
+    ] = None,
     page_token: Annotated[
         str, typer.Option(help="next_page_token of the page before, instead of --page.")
     ] = "",
-    everything: Annotated[
-        bool, typer.Option("--all", help="All pages; in JSON and YAML one execution at a time.")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All pages.")] = False,
 ) -> None:
     """List executions, newest first."""
     from phaseline.v1 import execution_service_pb2 as service
@@ -76,16 +76,20 @@ async def list_(
     filter = which.message(session.now(), active_only=active_only)
     order = service.ExecutionOrder.Value(f"EXECUTION_ORDER_{order_by.name}")
     async with session.connected() as client:
-        if everything and not session.output.is_table:
-            async for one in client.iter_executions(filter=filter, order_by=order):
-                session.output.write(one, in_stream=True)
-            return
         if everything:
             pages = client.iter_executions(filter=filter, order_by=order)
-            _show_executions(session, [one async for one in pages])
+            found = [one async for one in pages]
+            if session.output.is_table:
+                _show_executions(session, found)
+            else:
+                session.output.write(service.ListResponse(executions=found, total_size=len(found)))
             return
         response = await client.list(
-            filter=filter, order_by=order, page_size=page_size, page=page, page_token=page_token
+            filter=filter,
+            order_by=order,
+            page_size=page_size,
+            page=page or 0,
+            page_token=page_token,
         )
     if session.output.is_table:
         _show_executions(session, response.executions)

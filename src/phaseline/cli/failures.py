@@ -101,7 +101,7 @@ def _told(error: errors.PhaselineError, server: str) -> Iterator[str]:
     violations = error.violations
     if error.reason == _NO_CONNECTION:
         # gRPC tells each address and each layer; the cause comes last.
-        yield f"error: cannot reach {server}: {error.message.rpartition(': ')[2]}"
+        yield f"error: cannot reach {server}: {_cause(error.message)}"
     elif len(violations) < 2:
         yield f"error: {error.message}"
     else:
@@ -109,6 +109,12 @@ def _told(error: errors.PhaselineError, server: str) -> Iterator[str]:
         yield from (f"  {violation.field}: {violation.description}" for violation in violations)
     if isinstance(error, errors.Internal) and (request_id := error.metadata.get("request_id")):
         yield f"  request_id: {request_id}"
+
+
+def _cause(message: str) -> str:
+    cause = message.rpartition(": ")[2]
+    # What opened a bracket that ends here came before it.
+    return cause.removesuffix("]") if cause.count("]") > cause.count("[") else cause
 
 
 def _of_the_system(error: Exception) -> str:

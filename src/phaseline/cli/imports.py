@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import shutil
 import sys
@@ -136,6 +135,8 @@ class _Run:
 
     async def _work(self, session: Session, client: Client, queue: str, execution_id: str) -> None:
         """Be the worker of its one phase, until that has ended."""
+        import asyncio
+
         from phaseline.worker.handlers.agent.recording import Recording
         from phaseline.worker.registry import Registry
         from phaseline.worker.runner import Runner, RunnerOptions

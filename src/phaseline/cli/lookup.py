@@ -19,10 +19,13 @@ async def execution_id(client: Client, text: str) -> str:
     """
     Return the execution_id that *text* is, or that alone begins so.
 
-    Raises `NotFound` if there is none and `Refused`, naming some, if there are several.
+    Raises `NotFound` if there is none and `Refused`, naming some, if there are several, or if
+    *text* is empty.
     """
     from phaseline.v1.execution_service_pb2 import ExecutionFilter
 
+    if not text:
+        raise Refused("an execution id must not be empty", hint="`phaseline list` shows them")
     if _UUID.fullmatch(text):
         return text
     found = await client.list(filter=ExecutionFilter(id_prefix=text), page_size=_CANDIDATES)

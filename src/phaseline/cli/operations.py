@@ -29,12 +29,12 @@ async def operations(
     async with session.connected() as client:
         found = await lookup.execution_id(client, execution_id)
         listed = client.iter_operations(found, phase_id=phase_id, view=view)
-        if not output.is_table:
-            async for one in listed:
-                output.write(one, in_stream=True)
-            return
         shown = [one async for one in listed]
-    if shown:
+    if not output.is_table:
+        from phaseline.v1.execution_service_pb2 import ListOperationsResponse
+
+        output.write(ListOperationsResponse(operations=shown, total_size=len(shown)))
+    elif shown:
         from phaseline.cli import operation_view
 
         output.draw(operation_view.table(shown, session.frame()))

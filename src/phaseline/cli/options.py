@@ -50,6 +50,24 @@ class Shared:
     """Options of every command: none. Those of subclasses are named as the settings they set."""
 
 
+FormOption = Annotated[
+    Form | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Form; PHASELINE_OUTPUT or table by default.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Printed(Shared):
+    """The form of what is printed, where no server is called."""
+
+    output: FormOption = None
+
+
 @dataclass(frozen=True)
 class Connection(Shared):
     """Which server, and how to reach it."""
@@ -95,15 +113,7 @@ class Connection(Shared):
 class Printing(Connection):
     """The connection, and the form of what is printed."""
 
-    output: Annotated[
-        Form | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Form; PHASELINE_OUTPUT or table by default.",
-            show_default=False,
-        ),
-    ] = None
+    output: FormOption = None
 
 
 @dataclass(frozen=True)

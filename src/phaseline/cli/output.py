@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from phaseline.cli.frame import UNBOUNDED
@@ -13,6 +13,8 @@ from phaseline.cli.options import Form
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from rich.console import Console, RenderableType
+
+    from phaseline.cli.yaml12 import Data
 
 
 class Output:
@@ -70,6 +72,17 @@ class Output:
         else:
             self.text(json_text(message, indent=None if in_stream else 2))
 
+    def facts(self, facts: Mapping[str, Data], text: str) -> None:
+        """Print *facts*, which are no message, in the form asked for; *text* is for people."""
+        if self.is_table:
+            self.text(text)
+        elif self.form is Form.JSON:
+            self.text(json.dumps(facts, indent=2))
+        else:
+            from phaseline.cli import yaml12
+
+            self.text(yaml12.write(dict(facts)).rstrip("\n"))
+
     def note(self, text: str) -> None:
         """Say *text*, which is no part of the answer, to whoever sits there."""
         if self.is_table:
@@ -79,21 +92,21 @@ class Output:
 
 def json_text(message: Message, *, indent: int | None = 2) -> str:
     """Return *message* as JSON with every field, those at their defaults too."""
-    return json.dumps(_data(message, everything=True), indent=indent)
+    return json.dumps(_data(message), indent=indent)
 
 
 def yaml_text(message: Message) -> str:
-    """Return *message* as YAML with the fields that are set."""
+    """Return *message* as YAML with the fields that JSON has."""
     from phaseline.cli import yaml12
 
-    return yaml12.write(_data(message, everything=False))
+    return yaml12.write(_data(message))
 
 
-def _data(message: Message, *, everything: bool) -> Any:
+def _data(message: Message) -> Any:
     from google.protobuf.json_format import MessageToDict
 
     return MessageToDict(
         message,
         preserving_proto_field_name=True,
-        always_print_fields_with_no_presence=everything,
+        always_print_fields_with_no_presence=True,
     )

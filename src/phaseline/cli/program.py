@@ -26,7 +26,7 @@ from phaseline.cli import (
 )
 from phaseline.cli.command import add, add_listing, entry
 from phaseline.cli.failures import EXIT_CODES, ExitCode
-from phaseline.cli.options import Connection, Shared
+from phaseline.cli.options import Connection, Printed, Shared
 
 _START = "Start"
 _WORKFLOWS = "Workflows"
@@ -49,7 +49,7 @@ def build() -> typer.Typer:
 
     add(app, "dev", server.dev, panel=_START, options=Shared)
     shown = _group(app, "examples", _START, "List and show workflows that run as they stand.")
-    add_listing(shown, examples.list_, options=Shared)
+    add_listing(shown, examples.list_, options=Printed)
     add(shown, "show", examples.show, options=Shared)
     add(shown, "path", examples.path, options=Shared)
 
@@ -78,12 +78,12 @@ def build() -> typer.Typer:
 
     add(app, "serve", server.serve, panel=_OPERATE, options=Shared)
     add(app, "worker", worker.worker, panel=_OPERATE, options=Connection)
-    add(app, "health", server.health, panel=_OPERATE, options=Connection)
+    add(app, "health", server.health, panel=_OPERATE)
     add(app, "bench", bench.bench, panel=_OPERATE, options=Shared)
     app.command("fill", hidden=True)(entry(bench.fill, Shared))
     kept = _group(app, "db", _OPERATE, "Upgrade the database, and show its version.")
     add(kept, "upgrade", database.upgrade, options=Shared)
-    add(kept, "version", database.version, options=Shared)
+    add(kept, "version", database.version, options=Printed)
     return app
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phaseline.cli import parsing
 from phaseline.cli.failures import ExitCode, Refused
 from phaseline.cli.options import Logging
 from phaseline.cli.session import Session
 from phaseline.cli.worker import handlers
+from phaseline.domain.errors import DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
     from phaseline.settings import Settings
     from phaseline.worker.registry import Registry
 
 _TLS = "TLS and credentials"
+_PAUSE = 0.2  #: seconds between two questions
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Listening:
         str | None,
         typer.Option(
             metavar="PATH|URL",
-            help="SQLite file, or URL of a PostgreSQL database; a file of yours by default.",
+            help="SQLite file; a file of yours by default.",
             show_default=False,
         ),
     ] = None
@@ -137,13 +141,38 @@ async def health(
     service: Annotated[
         str, typer.Argument(help="One of its services, such as phaseline.v1.ExecutionService.")
     ] = "",
+    wait: Annotated[
+        str, typer.Option(metavar="DURATION", help="Ask until it serves, for so long at most.")
+    ] = "",
 ) -> None:
     """Ask a server whether it serves; exit 5 unless it does."""
-    async with session.connected() as client:
-        answer = await client.health(service)
-    session.output.text(answer)
+    patience = parsing.duration(wait, "--wait")
+    if patience is None:
+        async with session.connected() as client:
+            answer = await client.health(service)
+    else:
+        answer = await _awaited(session, service, patience)
+    session.output.facts({"status": answer}, answer)
     if answer != "SERVING":
         raise typer.Exit(ExitCode.UNAVAILABLE)
+
+
+async def _awaited(session: Session, service: str, patience: timedelta) -> str:
+    """Ask until the answer is that it serves, or *patience* is over; return the last answer."""
+    import asyncio
+
+    end = session.clock() + patience.total_seconds()
+    async with session.client() as client:
+        while True:
+            left = max(end - session.clock(), _PAUSE)
+            try:
+                answer = await client.within(timedelta(seconds=left)).health(service)
+                if answer == "SERVING" or session.clock() >= end:
+                    return answer
+            except (Unavailable, DeadlineExceeded):
+                if session.clock() >= end:
+                    raise
+            await asyncio.sleep(max(0.0, min(_PAUSE, end - session.clock())))
 
 
 async def _serve(settings: Settings, registry: Registry | None) -> None:

@@ -52,14 +52,23 @@ class Session:
     def output(self) -> Output:
         return Output(Form(self.settings.output))
 
-    @asynccontextmanager
-    async def connected(self) -> AsyncIterator[Client]:
-        """Yield a client of a server that answers, or raise at once what keeps it from that."""
+    @property
+    def form_given(self) -> bool:
+        """Whether the command line itself says in which form to print."""
+        return getattr(self._shared, "output", None) is not None
+
+    def client(self) -> Client:
+        """Return a client of the server, which may not be there."""
         from phaseline.client import Client
 
         settings = self.settings
         token, ca = credentials(settings)
-        async with Client(settings.server, token=token, ca=ca, tls=settings.tls) as client:
+        return Client(settings.server, token=token, ca=ca, tls=settings.tls)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Client]:
+        """Yield a client of a server that answers, or raise at once what keeps it from that."""
+        async with self.client() as client:
             # A call is repeated for half a minute, which suits programs. Whoever types a command
             # wants to know sooner that there is no server.
             await client.within(_PATIENCE).health()

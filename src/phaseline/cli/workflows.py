@@ -53,12 +53,12 @@ async def apply(
 async def list_(session: Session) -> None:
     """List the latest versions."""
     async with session.connected() as client:
-        if not session.output.is_table:
-            async for one in client.iter_workflows():
-                session.output.write(one, in_stream=True)
-            return
         listed = [one async for one in client.iter_workflows()]
-    if listed:
+    if not session.output.is_table:
+        from phaseline.v1.workflow_service_pb2 import ListWorkflowsResponse
+
+        session.output.write(ListWorkflowsResponse(workflows=listed, total_size=len(listed)))
+    elif listed:
         from phaseline.cli import tables
 
         session.output.draw(tables.workflows(listed, session.frame(), now=session.now()))
