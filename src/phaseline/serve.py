@@ -90,16 +90,24 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LAST_WORDS = 1.5
 
 
-async def serve(settings: Settings, *, registry: Registry | None = None) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    registry: Registry | None = None,
+    on_serving: Callable[[int], None] | None = None,
+) -> None:
     """
     Run a server, with a worker inside if there is a *registry*, until SIGINT or SIGTERM.
 
-    The first signal drains it, a second one ends it at once. Raises `SettingsError` for settings
+    The first signal drains it, a second one ends it at once. *on_serving* is called with the port
+    once it serves. Raises `SettingsError` for settings
     that do not fit together, and else what `CANNOT_START` holds.
     """
     with _signals() as stopping:
         async with running(settings) as server:
             log.info("serving", listen=settings.listen, port=server.port)
+            if on_serving is not None:
+                on_serving(server.port)
             if registry is None:
                 await stopping.begun.wait()
             else:

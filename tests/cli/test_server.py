@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,10 +26,18 @@ class Serving:
         self.registry: Registry | None = None
         self.error: Exception | None = None
 
-    async def __call__(self, settings: Settings, *, registry: Registry | None = None) -> None:
+    async def __call__(
+        self,
+        settings: Settings,
+        *,
+        registry: Registry | None = None,
+        on_serving: Callable[[int], None] | None = None,
+    ) -> None:
         if self.error is not None:
             raise self.error
         self.settings, self.registry = settings, registry
+        if on_serving is not None:
+            on_serving(int(settings.listen.rpartition(":")[2]) or 50_000)
 
     @property
     def given(self) -> Settings:
@@ -88,6 +96,22 @@ def test_dev_has_a_worker_inside(program: Program, serving: Serving) -> None:
         "starting on 127.0.0.1:7171; stop it with Ctrl-C",
         "try: phaseline apply --example repo-survey",
     ]
+
+
+@pytest.mark.parametrize(
+    ("listen", "server"),
+    [("127.0.0.1:7000", "127.0.0.1:7000"), ("0.0.0.0:0", "127.0.0.1:50000")],
+)
+def test_dev_that_listens_elsewhere_says_how_commands_find_it(
+    program: Program, serving: Serving, listen: str, server: str
+) -> None:
+    ended = program("dev", "--listen", listen)
+    assert ended.err.endswith(f"try: phaseline apply --example repo-survey --server {server}\n")
+
+
+def test_dev_that_cannot_start_invites_nobody(program: Program, serving: Serving) -> None:
+    serving.error = ExceptionGroup("", [CannotListen("127.0.0.1:7171 is taken")])
+    assert "try:" not in program("dev").err
 
 
 def test_a_setting_that_is_wrong_ends_it_before_it_begins(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from phaseline.worker.registry import Registry
 
 _TLS = "TLS and credentials"
+#: Where a server is reached that listens on all addresses.
+_REACHED_AT = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 _PAUSE = 0.2  #: seconds between two questions
 
 
@@ -126,14 +129,17 @@ async def dev(session: Session, listening: Listening, inside: Inside, logging: L
         worker=inside.settings(), **asdict(listening), **asdict(logging)
     )
     session.output.note(f"starting on {settings.listen}; stop it with Ctrl-C")
-    session.output.note("try: phaseline apply --example repo-survey")
-    await _serve(settings, handlers(settings))
+
+    def invite(port: int) -> None:
+        session.output.note(f"try: phaseline apply --example repo-survey{_where(settings, port)}")
+
+    await _serve(settings, handlers(settings), invite)
 
 
 async def serve(session: Session, listening: Listening, logging: Logging) -> None:
     """Run a server; phases are run by workers. SIGTERM drains it."""
     settings = session.settings_with(**asdict(listening), **asdict(logging))
-    await _serve(settings, None)
+    await _serve(settings)
 
 
 async def health(
@@ -175,14 +181,27 @@ async def _awaited(session: Session, service: str, patience: timedelta) -> str:
             await asyncio.sleep(max(0.0, min(_PAUSE, end - session.clock())))
 
 
-async def _serve(settings: Settings, registry: Registry | None) -> None:
+def _where(settings: Settings, port: int) -> str:
+    """Return the option by which commands find the server, unless they do without."""
+    host = settings.listen.rpartition(":")[0]
+    address = settings.listen
+    if not address.startswith("unix:"):
+        address = f"{_REACHED_AT.get(host, host)}:{port}"
+    return "" if address == settings.server else f" --server {address}"
+
+
+async def _serve(
+    settings: Settings,
+    registry: Registry | None = None,
+    on_serving: Callable[[int], None] | None = None,
+) -> None:
     from phaseline import serve
     from phaseline.telemetry import set_up_logging
 
     set_up_logging(settings.log_level, settings.log_format)
     refused: BaseExceptionGroup[Exception] | None = None
     try:
-        await serve.serve(settings, registry=registry)
+        await serve.serve(settings, registry=registry, on_serving=on_serving)
     except* serve.CANNOT_START as group:
         refused = group
     if refused is not None:
