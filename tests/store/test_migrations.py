@@ -1,16 +1,22 @@
 """Migrating gives the tables that the program works with, and loses nothing on the way."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
+from phaseline.domain.ids import Key
 from phaseline.store import migrate
 from phaseline.store.failures import SchemaUnknown
 from phaseline.store.sqlite import SqliteDatabase
 from phaseline.store.tables import metadata
+from tests.support.app import opened
+
+VERSIONS = Path(__file__).parent / "versions"
 
 
 @pytest.fixture
@@ -141,3 +147,56 @@ def test_a_failing_migration_leaves_the_database_as_it_was(
         migrate.upgrade(engine)
     with engine.connect() as connection:
         assert inspect(connection).get_table_names() == []
+
+
+@pytest.mark.parametrize("version", sorted(path.stem for path in VERSIONS.glob("*.sql")))
+async def test_every_old_version_upgrades_with_data_in_it(tmp_path: Path, version: str) -> None:
+    """The rows are what a server of that version left: ended, running and below another."""
+    path = tmp_path / "phaseline.db"
+    await asyncio.to_thread(_left_by, path, version)
+    async with opened(path) as app:
+        assert {name: (await app.get(name)).status for name in ("done", "running", "child")} == {
+            "done": "completed",
+            "running": "running",
+            "child": "pending",
+        }
+        detail = await app.executions.get(app.caller, "done")
+        assert detail.content.task == "survey"
+        assert [payload.text() for payload in detail.outputs.values()] == ["first", "second"]
+        assert [one.reported.tool_name for one in detail.operations] == ["grep"]
+        assert detail.execution.usage.cost_nanos == 7
+        (artifact_id,) = detail.execution.artifact_ids
+        assert (await app.artifact(artifact_id))[1] == b"# report"
+        assert (
+            await app.start(
+                "done",
+                task="survey",
+                labels={"environment": "test"},
+                repos=("acme/one",),
+                session_id="s",
+                request_id="r1",
+            )
+        ).created is False
+        await app.cancel("running")
+        assert (await app.get("child")).status == "cancelled"
+        history = await app.store.log.entries_of(
+            Key("default", "running"), descendants=True, after=0, until=999, limit=999
+        )
+        assert {entry.key.execution_id for entry in history} == {"running", "child"}
+
+
+def _left_by(path: Path, version: str) -> None:
+    """Make the database that a server of that version left."""
+    database = SqliteDatabase(path)
+    database.make()
+    with database.writing.begin() as connection:
+        command.upgrade(migrate._config(connection), version)
+        for statement in (VERSIONS / f"{version}.sql").read_text().splitlines():
+            connection.exec_driver_sql(statement)
+    database.writing.dispose()
+
+
+def test_every_version_has_data_to_upgrade() -> None:
+    migrations = Path(migrate.__file__).parent / "migrations" / "versions"
+    versions = {path.name.partition("_")[0] for path in migrations.glob("0*.py")}
+    assert {path.stem for path in VERSIONS.glob("*.sql")} == versions
