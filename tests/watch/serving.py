@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from typing import Any
 
 from phaseline.app.caller import Caller
@@ -13,6 +14,7 @@ from phaseline.app.tokens import Signer
 from phaseline.domain.errors import PhaselineError
 from phaseline.v1.execution_service_pb2 import WatchResponse
 from phaseline.watch.payloads import StoredPayloads
+from phaseline.watch.ports import Clock, History, State
 from phaseline.watch.shared import Shared, Sizes, Terms
 from phaseline.watch.signal import Signal
 from phaseline.watch.tail import Tail
@@ -21,7 +23,7 @@ from phaseline.watch.watching import Watching
 from phaseline.wire.encoder import Encoder
 from phaseline.wire.frames import Frames
 from tests.support.guarantees import Frame, frame_of
-from tests.watch.world import WORKSPACE, Change, Database
+from tests.watch.world import WORKSPACE, Change, Database, Ledger
 
 EPOCH = "one-database"
 SECRET = b"s" * 32
@@ -41,47 +43,44 @@ class FixedEntropy:
         return 0.5
 
 
-class Process:
-    """A server process on a database: what it was told of, and the watches it serves."""
+def shared_of(
+    clock: Clock,
+    signal: Signal,
+    tokens: Tokens,
+    history: History,
+    state: State,
+    *,
+    terms: Terms | None = None,
+    sizes: Sizes | None = None,
+) -> Shared:
+    """Return what the watches of a process share."""
+    codec, terms = Frames(), terms or Terms()
+    return Shared(
+        clock=clock,
+        entropy=FixedEntropy(),
+        signal=signal,
+        history=history,
+        state=state,
+        encoder=Encoder(),
+        codec=codec,
+        payloads=StoredPayloads(state, codec),
+        tokens=tokens,
+        terms=terms,
+        turns=asyncio.Semaphore(terms.readers),
+        sizes=sizes or Sizes(),
+    )
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        terms: Terms | None = None,
-        sizes: Sizes | None = None,
-        pause_seconds: float = 0.0,
-        max_revisions: int = 1000,
-        epoch: str = EPOCH,
-        secret: bytes = SECRET,
-    ) -> None:
-        self.database = database
-        tail = Tail(database.head_revision, max_revisions=max_revisions)
-        self.signal = Signal(database.clock, tail, pause_seconds=pause_seconds)
-        self.tokens = Tokens(Signer(secret), epoch)
-        codec, terms = Frames(), terms or Terms()
-        self.shared = Shared(
-            clock=database.clock,
-            entropy=FixedEntropy(),
-            signal=self.signal,
-            history=database,
-            state=database,
-            encoder=Encoder(),
-            codec=codec,
-            payloads=StoredPayloads(database, codec),
-            tokens=self.tokens,
-            terms=terms,
-            turns=asyncio.Semaphore(terms.readers),
-            sizes=sizes or Sizes(),
-        )
-        self.watching = Watching(self.shared)
+
+class Serving:
+    """The watches that a process serves, and those who read them."""
+
+    def __init__(self, shared: Shared, ledger: Ledger) -> None:
+        self.shared, self.ledger = shared, ledger
+        self.signal, self.tokens = shared.signal, shared.tokens
+        self.watching = Watching(shared)
+        #: What followers ask for.
+        self.bookmark_interval = timedelta(seconds=2)
         self.readers: list[Reader] = []
-
-    def commit(self, *changes: Change, workspace_id: str = WORKSPACE) -> Commit:
-        """Commit, and say so here."""
-        commit = self.database.commit(*changes, workspace_id=workspace_id)
-        self.signal.committed(commit)
-        return commit
 
     def watch(self, execution_id: str, **asked: Any) -> Reader:
         """Watch one execution."""
@@ -107,16 +106,45 @@ class Process:
         self.readers.clear()
 
     def _reader(self, frames: AsyncGenerator[bytes, None]) -> Reader:
-        reader = Reader(frames, self.database)
+        reader = Reader(frames, self.ledger)
         self.readers.append(reader)
         return reader
+
+
+class Process(Serving):
+    """A process on a database of dicts."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        terms: Terms | None = None,
+        sizes: Sizes | None = None,
+        pause_seconds: float = 0.0,
+        max_revisions: int = 1000,
+        epoch: str = EPOCH,
+    ) -> None:
+        self.database = database
+        tail = Tail(database.head_revision, max_revisions=max_revisions)
+        signal = Signal(database.clock, tail, pause_seconds=pause_seconds)
+        tokens = Tokens(Signer(SECRET), epoch)
+        shared = shared_of(
+            database.clock, signal, tokens, database, database, terms=terms, sizes=sizes
+        )
+        super().__init__(shared, database)
+
+    def commit(self, *changes: Change, workspace_id: str = WORKSPACE) -> Commit:
+        """Commit, and say so here."""
+        commit = self.database.commit(*changes, workspace_id=workspace_id)
+        self.signal.committed(commit)
+        return commit
 
 
 class Reader:
     """A client that reads one stream, as fast or as slowly as a test says."""
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], database: Database) -> None:
-        self._frames, self._database = frames, database
+    def __init__(self, frames: AsyncGenerator[bytes, None], ledger: Ledger) -> None:
+        self._frames, self._ledger = frames, ledger
         self._next: asyncio.Future[bytes] | None = None
         self.stream: list[Frame] = []
         self.messages: list[WatchResponse] = []
@@ -164,6 +192,6 @@ class Reader:
             self.is_over, self.error = True, error
         else:
             self.messages.append(message)
-            self.stream.append(frame_of(message.frame, self._database.clock.time()))
+            self.stream.append(frame_of(message.frame, self._ledger.clock.time()))
             if self.stream[-1].synced:
-                self.synced_at = self._database.head_revision
+                self.synced_at = self._ledger.head_revision

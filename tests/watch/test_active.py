@@ -1,11 +1,17 @@
 """Following the active executions."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from phaseline.app.changes import ActivePage, Folded
 from phaseline.app.queries import ExecutionFilter
-from phaseline.domain.errors import OutOfRange
+from phaseline.domain.errors import OutOfRange, Unavailable
+from phaseline.watch.active import ActiveFollower
+from phaseline.watch.bell import Waker
 from phaseline.watch.cursor import ActiveCursor
 from phaseline.watch.scope import Scope
 from phaseline.watch.shared import Sizes
@@ -124,6 +130,55 @@ async def test_a_commit_larger_than_a_frame_is_cut_and_resumed() -> None:
         guarantees.unique([reader.stream[: at + 1], resumed.stream])
 
 
+async def test_what_is_left_of_a_round_is_seen_from_where_it_began() -> None:
+    """Else the reader is told MODIFIED of what it never had."""
+    process = Process(Database(), sizes=Sizes(changes=1))
+    process.commit(change("a"))
+    process.commit(change("b"))
+    process.commit(change("a", RUNNING))
+    reader = process.watch_active(resume_token=token_at(process, 0))
+    await process.settle()
+    assert told(reader.stream) == [["ADDED b 2"], ["ADDED a 3"]]
+
+
+async def test_the_log_is_read_page_by_page() -> None:
+    process = Process(Database(), max_revisions=2, sizes=Sizes(log_page=3, changes=2))
+    for at in range(10):
+        process.commit(change(f"e-{at}"))
+    reader = process.watch_active(resume_token=token_at(process, 0))
+    await process.settle()
+    assert [each for frame in told(reader.stream) for each in frame] == [
+        f"ADDED e-{at} {at + 1}" for at in range(10)
+    ]
+
+
+async def test_looking_at_much_for_nothing_leaves_room_for_others() -> None:
+    process = Process(Database(), sizes=Sizes(look=4))
+    scope = Scope(WORKSPACE, ExecutionFilter(batch_id="mine"))
+    for at in range(10):
+        process.commit(change(f"e-{at}"))
+    await process.settle()
+    with process.signal.scope_bell(scope, Waker(process.database.clock)) as bell:
+        follower = ActiveFollower(process.shared, scope, ActiveCursor(0), bell, timedelta())
+        assert [await follower.step() for _ in range(4)] == [b"", b"", b"", None]
+
+
+async def test_a_read_that_shows_less_than_was_sent_ends_the_stream() -> None:
+    class Behind(Database):
+        async def active_page(self, *args: Any, **kwargs: Any) -> ActivePage:
+            page = await super().active_page(*args, **kwargs)
+            return replace(page, revision=1)
+
+    process = Process(Behind())
+    process.commit(change("a"), change("b"))
+    process.commit(change("a", RUNNING))
+    token = process.tokens.of_active(ALL, ActiveCursor(2, "a"))
+    reader = process.watch_active(resume_token=token)
+    await process.settle()
+    assert told(reader.stream) == []
+    assert isinstance(reader.error, Unavailable)
+
+
 async def test_a_frame_takes_no_more_bytes_than_a_client() -> None:
     process = Process(Database(), sizes=Sizes(frame=300))
     process.commit(*(change(f"e-{at}") for at in range(6)))
@@ -145,7 +200,7 @@ async def test_a_snapshot_is_right_at_every_moment_though_it_is_read_in_pages() 
     reader.is_slow = True
     await process.settle()
     # Two pages are sent or on their way: a and b, c and d.
-    process.commit(change("a", RUNNING), change("e", COMPLETED), change("f", RUNNING))
+    process.commit(*(change(id, RUNNING) for id in "adf"), change("e", COMPLETED))
     process.commit(change("b", COMPLETED), change("aa"), change("g"))
     reader.is_slow = False
     await process.settle()
@@ -153,7 +208,14 @@ async def test_a_snapshot_is_right_at_every_moment_though_it_is_read_in_pages() 
     guarantees.unique([reader.stream])
     guarantees.newest_versions([reader.stream], process.database.log_of(ALL), after=3)
     seen = {each for frame in told(reader.stream) for each in frame}
-    assert {"MODIFIED a 2", "REMOVED b 3", "ADDED aa 3", "ADDED f 2", "ADDED g 3"} <= seen
+    assert {
+        "MODIFIED a 2",
+        "MODIFIED d 2",
+        "REMOVED b 3",
+        "ADDED aa 3",
+        "ADDED f 2",
+        "ADDED g 3",
+    } <= seen
     assert not any(" e " in each for each in seen)
 
 
@@ -201,6 +263,31 @@ async def test_a_snapshot_that_is_shared_is_followed_by_what_came_since() -> Non
     fresh = process.watch_active()
     await process.settle()
     assert told(fresh.stream) == [["ADDED a 2"]]
+
+
+async def test_a_shared_piece_that_is_behind_a_watcher_is_not_used() -> None:
+    process = Process(Database(), sizes=Sizes(changes=1))
+    process.commit(change("a"), change("b"))
+    process.watch_active()
+    await process.settle()
+    process.commit(change("a", RUNNING), change("b", RUNNING))
+    token = process.tokens.of_active(ALL, ActiveCursor(2, "a"))
+    resumed = process.watch_active(resume_token=token)
+    await process.settle()
+    assert told(resumed.stream) == [["ADDED b 2"]]
+
+
+async def test_a_shared_piece_that_is_behind_memory_is_not_used() -> None:
+    """The log would have to be read for what came since."""
+    process = Process(Database(), max_revisions=2)
+    process.commit(change("a"))
+    process.watch_active()
+    await process.settle()
+    for _ in range(5):
+        process.commit(change("a", RUNNING))
+    late = process.watch_active()
+    await process.settle()
+    assert told(late.stream) == [["ADDED a 6"]]
 
 
 async def test_watchers_at_the_same_place_share_the_bytes_of_a_frame() -> None:
@@ -309,6 +396,21 @@ async def test_a_reader_that_trimming_overtakes_is_told_so() -> None:
     await process.settle()
     assert told(reader.stream) == [["MODIFIED a 2"]]
     assert isinstance(reader.error, OutOfRange)
+    guarantees.trimmed(reader.error, after=2, oldest=7)
+
+
+async def test_what_is_trimmed_while_it_is_read_is_missed_by_nobody() -> None:
+    class TrimmedMeanwhile(Database):
+        async def folded(self, *args: Any, **kwargs: Any) -> Sequence[Folded]:
+            self.trim(6)
+            return await super().folded(*args, **kwargs)
+
+    process = Process(TrimmedMeanwhile(), max_revisions=2)
+    for at in range(10):
+        process.commit(change(f"e-{at}"))
+    reader = process.watch_active(resume_token=token_at(process, 2))
+    await process.settle()
+    assert told(reader.stream) == []
     guarantees.trimmed(reader.error, after=2, oldest=7)
 
 

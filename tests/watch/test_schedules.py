@@ -12,16 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phaseline.app.changes import Commit, Entry
+from phaseline.app.changes import Commit
 from phaseline.app.queries import ExecutionFilter
 from phaseline.domain.ids import Key
 from phaseline.domain.lifecycle import TERMINAL
-from phaseline.watch.cursor import ActiveCursor, TreeCursor
-from phaseline.watch.scope import Scope
 from phaseline.watch.shared import Sizes
 from tests.support import guarantees
-from tests.support.guarantees import Frame, Version
-from tests.watch.serving import Process, Reader
+from tests.support.guarantees import Frame
+from tests.watch.followers import ActiveFollower, Follower, TreeFollower
+from tests.watch.serving import Process
 from tests.watch.world import COMPLETED, PAUSED, PENDING, RUNNING, WORKSPACE, Change, Database
 
 ABOVE: dict[str, tuple[str, ...]] = {"b": (), "a": ("b",), "c": ("b",), "d": ("b", "c"), "e": ()}
@@ -31,144 +30,10 @@ FILTERS = (
     ExecutionFilter(root_execution_id="b"),
     ExecutionFilter(active_only=True, id_prefix="e"),
 )
-INTERVAL = timedelta(seconds=2)
 TICK = timedelta(milliseconds=500)
 TAIL = 4
 #: So small that everything is cut.
 SIZES = Sizes(changes=2, log_page=3, executions=2, operations=2, look=3)
-
-
-class Follower:
-    """Somebody who watches one thing, stream after stream."""
-
-    def __init__(self, process: Process, began: int | None) -> None:
-        self.process = process
-        #: The revision of the first token; None if it began with a snapshot.
-        self.began = began
-        self.history: list[list[Frame]] = []
-        self.synced_at: int | None = None
-        self.is_over = self.is_slow = False
-        token = "" if began is None else self.token_at(began)
-        self.reader = self.open(process, token)
-
-    def open(self, process: Process, token: str) -> Reader:
-        raise NotImplementedError
-
-    def token_at(self, revision: int) -> str:
-        raise NotImplementedError
-
-    def revision_of(self, token: str) -> int:
-        """Return up to where everything was sent."""
-        raise NotImplementedError
-
-    def check(self, database: Database) -> None:
-        raise NotImplementedError
-
-    def turn(self) -> bool:
-        """Read what has come, and return whether anything had. After a right error, begin anew."""
-        reader = self.reader
-        reader.is_slow = self.is_slow
-        took = reader.take()
-        if reader.error is not None:
-            self._expired(reader)
-        elif reader.is_over and not self.is_over:
-            guarantees.closing(reader.stream, "COMPLETED")
-            self.is_over = True
-            self.pause()
-        return took
-
-    async def move(self, process: Process) -> None:
-        """Break the stream, and go on with another one."""
-        if self.is_over:
-            return
-        await self.reader.cut()
-        token = self.pause()
-        self.process = process
-        self.reader = self.open(process, token)
-
-    def pause(self) -> str:
-        """Keep what was seen in this stream, and return where to go on."""
-        stream = self.reader.stream
-        if stream:
-            self.history.append(stream)
-        if self.synced_at is None:
-            self.synced_at = self.reader.synced_at
-        if self.history:
-            return self.history[-1][-1].token
-        return "" if self.began is None else self.token_at(self.began)
-
-    def _expired(self, reader: Reader) -> None:
-        token = self.pause()
-        after = self.revision_of(token)
-        oldest = self.process.database.trimmed_revision + 1
-        guarantees.trimmed(reader.error, after=after, oldest=oldest)
-        self.began, self.synced_at, self.history = None, None, []
-        self.reader = self.open(self.process, "")
-
-
-class TreeFollower(Follower):
-    def __init__(self, process: Process, began: int | None, key: Key, descendants: bool) -> None:
-        self.key, self.descendants = key, descendants
-        super().__init__(process, began)
-
-    def open(self, process: Process, token: str) -> Reader:
-        return process.watch(
-            self.key.execution_id,
-            resume_token=token,
-            descendants=self.descendants,
-            bookmark_interval=INTERVAL,
-        )
-
-    def token_at(self, revision: int) -> str:
-        return self.process.tokens.of_execution(self.key, revision)
-
-    def revision_of(self, token: str) -> int:
-        return self._cursor(token).after
-
-    def check(self, database: Database) -> None:
-        log = database.log(self._is_watched)
-        if self.is_over:
-            end = self._cursor(self.history[-1][-1].token).after
-            log = [version for version in log if version.revision <= end]
-            guarantees.closes_after_the_last_version(self.history, (self.key.execution_id,))
-        guarantees.resumable(self.history, log, after=self.began)
-        guarantees.in_commit_order(self.history)
-        first = [version for version in log if version.revision <= (self.began or 0)]
-        guarantees.kinds_fit(self.history, {version.id for version in first})
-
-    def _cursor(self, token: str) -> TreeCursor:
-        return self.process.tokens.read_tree(token, self.key, self.descendants)
-
-    def _is_watched(self, entry: Entry) -> bool:
-        above = ABOVE[entry.key.execution_id]
-        return entry.key == self.key or (self.descendants and self.key.execution_id in above)
-
-
-class ActiveFollower(Follower):
-    def __init__(self, process: Process, began: int | None, matching: ExecutionFilter) -> None:
-        self.scope = Scope(WORKSPACE, matching)
-        super().__init__(process, began)
-
-    def open(self, process: Process, token: str) -> Reader:
-        return process.watch_active(
-            self.scope.matching, resume_token=token, bookmark_interval=INTERVAL
-        )
-
-    def token_at(self, revision: int) -> str:
-        return self.process.tokens.of_active(self.scope, ActiveCursor(revision))
-
-    def revision_of(self, token: str) -> int:
-        return self.process.tokens.read_active(token, self.scope).after
-
-    def check(self, database: Database) -> None:
-        log = database.log_of(self.scope)
-        had = _wanted_at(log, self.began or 0)
-        after = self.synced_at if self.began is None else self.began
-        assert after is not None, "was never synced"
-        guarantees.ordered(self.history)
-        guarantees.unique(self.history)
-        guarantees.kinds_fit(self.history, had)
-        guarantees.newest_versions(self.history, log, after=after, had=had)
 
 
 class Schedule:
@@ -264,7 +129,8 @@ class Schedule:
 
     def _check_idle(self, follower: Follower, stream: list[Frame]) -> None:
         guarantees.synced(follower.reader.stream)
-        guarantees.bookmarked(stream, INTERVAL, until=self.database.clock.time())
+        interval = self.process.bookmark_interval
+        guarantees.bookmarked(stream, interval, until=self.database.clock.time())
         assert {frame.kind for frame in stream[1:]} == {"bookmark"}
         assert follower.revision_of(stream[-1].token) == self.database.head_revision
 
@@ -294,11 +160,6 @@ class Schedule:
 
     def _new_process(self) -> Process:
         return Process(self.database, sizes=SIZES, max_revisions=TAIL, pause_seconds=0.3)
-
-
-def _wanted_at(log: list[Version], revision: int) -> dict[guarantees.Id, int]:
-    newest = {version.id: version for version in log if version.revision <= revision}
-    return {id: version.revision for id, version in newest.items() if version.is_wanted}
 
 
 ids = st.sampled_from(sorted(ABOVE))

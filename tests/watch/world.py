@@ -20,10 +20,12 @@ from phaseline.domain.lifecycle import TERMINAL, ExecutionStatus
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import OperationReport
 from phaseline.domain.workflow import PhaseSpec, Workflow, WorkflowSpec
+from phaseline.v1 import execution_pb2
+from phaseline.watch.ports import Clock
 from phaseline.watch.scope import Scope
 from phaseline.wire.encoder import Encoder
 from tests.support.clock import ManualClock
-from tests.support.guarantees import Version
+from tests.support.guarantees import Id, Version
 
 WORKSPACE = "default"
 
@@ -52,39 +54,21 @@ def change(execution_id: str, status: ExecutionStatus | None = None, **fields: A
     return Change(execution_id, status, **fields)
 
 
-class Database:
-    """
-    What is committed.
+class Ledger:
+    """All that was ever committed: what there was to see."""
 
-    A read pauses before it looks and again before it answers, for as many turns of the loop as
-    *stall* says: what is read is then old in every way in which it can be.
-    """
-
-    def __init__(self, stall: Callable[[], int] = lambda: 1) -> None:
-        self.clock = ManualClock()
-        self.executions: dict[Key, Execution] = {}
-        self.stored_operations: dict[Key, dict[int, Operation]] = {}
-        self.contents: dict[Key, Content] = {}
-        self.stored_outputs: dict[Slot, Payload] = {}
-        self.commits: list[Commit] = []
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.versions: list[tuple[Version, Entry]] = []
         self.head_revision = self.trimmed_revision = 0
-        self.reads = 0
-        self._stall = stall
-        self._encoder = Encoder()
 
-    def commit(self, *changes: Change, workspace_id: str = WORKSPACE) -> Commit:
-        """Store *changes* as the next revision, and tell nobody."""
-        self.head_revision += 1
-        entries = [self._change(Key(workspace_id, each.execution_id), each) for each in changes]
-        commit = Commit(self.head_revision, tuple(entries))
-        self.commits.append(commit)
-        return commit
-
-    def trim(self, revision: int) -> None:
-        """Keep nothing up to *revision*."""
-        self.trimmed_revision = max(self.trimmed_revision, revision)
-        self.commits = [each for each in self.commits if each.revision > revision]
+    def committed(self, commit: Commit) -> None:
+        """Write down what *commit* did."""
+        self.head_revision = commit.revision
+        for entry in commit.entries:
+            for part in entry.parts:
+                version = Version(_id_of(part), entry.revision, part.is_new)
+                self.versions.append((version, entry))
 
     def log(self, matching: Callable[[Entry], bool] = lambda entry: True) -> list[Version]:
         """Return all versions ever stored, of the entries that match."""
@@ -107,9 +91,47 @@ class Database:
         """Return the newest revision of every resource."""
         return {version.id: version.revision for version, _ in self.versions}
 
-    def _change(self, key: Key, change: Change) -> Entry:
+
+class Database(Ledger):
+    """
+    What is committed.
+
+    A read pauses before it looks and again before it answers, for as many turns of the loop as
+    *stall* says: what is read is then old in every way in which it can be.
+    """
+
+    clock: ManualClock
+
+    def __init__(self, stall: Callable[[], int] = lambda: 1) -> None:
+        super().__init__(ManualClock())
+        self.executions: dict[Key, Execution] = {}
+        self.stored_operations: dict[Key, dict[int, Operation]] = {}
+        self.contents: dict[Key, Content] = {}
+        self.stored_outputs: dict[Slot, Payload] = {}
+        self.commits: list[Commit] = []
+        self.reads = 0
+        self._stall = stall
+        self._encoder = Encoder()
+
+    def commit(self, *changes: Change, workspace_id: str = WORKSPACE) -> Commit:
+        """Store *changes* as the next revision, and tell nobody."""
+        revision = self.head_revision + 1
+        entries = [
+            self._change(Key(workspace_id, each.execution_id), each, revision) for each in changes
+        ]
+        commit = Commit(revision, tuple(entries))
+        self.commits.append(commit)
+        self.committed(commit)
+        return commit
+
+    def trim(self, revision: int) -> None:
+        """Keep nothing up to *revision*."""
+        self.trimmed_revision = max(self.trimmed_revision, revision)
+        self.commits = [each for each in self.commits if each.revision > revision]
+
+    def _change(self, key: Key, change: Change, revision: int) -> Entry:
         before = self.executions.get(key)
-        now, revision = self.clock.now(), self.head_revision
+        now = self.clock.now()
         after = before or _new_execution(key, change, now)
         positions = range(len(after.phases)) if before is None else change.phases
         phases = list(after.phases)
@@ -126,17 +148,14 @@ class Database:
         )
         self.executions[key] = after
         parts = [Part(Resource.EXECUTION, before is None, self._encoder.execution(after))]
-        ids: list[tuple[tuple[str, ...], bool]] = [((key.execution_id,), before is None)]
         for position in positions:
             body = self._encoder.phase(after, position)
             parts.append(Part(Resource.PHASE, before is None, body, ordinal=position))
-            ids.append(((key.execution_id, phases[position].phase_id), before is None))
         for ordinal in change.operations:
-            operation, is_new = self._operation(after, ordinal)
+            operation, is_new = self._operation(after, ordinal, revision)
             body = self._encoder.operation(operation)
             parts.append(Part(Resource.OPERATION, is_new, body, ordinal=ordinal, has_payload=True))
-            ids.append(((key.execution_id, operation.phase_id, "1", f"o-{ordinal}"), is_new))
-        entry = Entry(
+        return Entry(
             revision=revision,
             key=key,
             root_execution_id=after.spec.root_execution_id,
@@ -146,10 +165,10 @@ class Database:
             parts=tuple(parts),
             execution=after,
         )
-        self.versions.extend((Version(id, revision, is_new), entry) for id, is_new in ids)
-        return entry
 
-    def _operation(self, execution: Execution, ordinal: int) -> tuple[Operation, bool]:
+    def _operation(
+        self, execution: Execution, ordinal: int, revision: int
+    ) -> tuple[Operation, bool]:
         stored = self.stored_operations.setdefault(execution.key, {})
         is_new = ordinal not in stored
         stored[ordinal] = Operation(
@@ -164,7 +183,7 @@ class Database:
                 "tool",
                 input=Payload(data=b"in", media_type="text/plain"),
             ),
-            revision=self.head_revision,
+            revision=revision,
         )
         return stored[ordinal], is_new
 
@@ -342,6 +361,18 @@ def _new_execution(key: Key, change: Change, now: datetime) -> Execution:
 def _is_below(entry: Entry, key: Key) -> bool:
     execution = entry.execution
     return execution is not None and key.execution_id in execution.spec.ancestor_execution_ids
+
+
+def _id_of(part: Part) -> Id:
+    match part.resource:
+        case Resource.EXECUTION:
+            return (execution_pb2.Execution.FromString(part.body).execution_id,)
+        case Resource.PHASE:
+            phase = execution_pb2.Phase.FromString(part.body)
+            return (phase.execution_id, phase.phase_id)
+        case Resource.OPERATION:
+            told = execution_pb2.Operation.FromString(part.body)
+            return (told.execution_id, told.phase_id, str(told.attempt), told.operation_id)
 
 
 def _takes(scope: Scope, entry: Entry) -> bool:

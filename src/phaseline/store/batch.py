@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
+from msgspec.structs import replace
+
 from phaseline.app.ports import (
     Answered,
     Child,
@@ -97,6 +99,10 @@ class Batch:
         for operation in decision.operations:
             attempt = (Slot(operation.key, operation.position), operation.epoch)
             staged = self.operations.setdefault(attempt, {})
+            earlier = staged.get(operation.reported.operation_id)
+            if earlier is not None and earlier.is_new:
+                # To those who watch it is this commit that made it, however often it was told.
+                operation = replace(operation, is_new=True)
             staged[operation.reported.operation_id] = operation
         self.outputs.update(decision.outputs)
         self.checkpoints.update(decision.checkpoints)
