@@ -178,6 +178,12 @@ class TestUsage:
     def test_nothing_spent_is_not_the_same_as_not_known(self, run: Watched) -> None:
         assert run.says(result({}, total_cost_usd=0)).models == ()
 
+    def test_a_result_that_tells_no_model_leaves_what_the_messages_come_to(
+        self, run: Watched
+    ) -> None:
+        seen = run.says(assistant("m1"), result({}, total_cost_usd=0))
+        assert seen.models == (ModelUsage(OPUS, 3, 2, 100, 1000, cost_nanos=None),)
+
     def test_the_difference_to_the_whole_cost_goes_to_one_model(self, run: Watched) -> None:
         seen = run.says(
             result({OPUS: used(cost=0.1000000004), HAIKU: used(cost=None)}, total_cost_usd=0.25)

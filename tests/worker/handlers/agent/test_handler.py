@@ -262,6 +262,16 @@ class TestEnvironment:
         await other.run()
         assert other.given["files"] == []
 
+    @pytest.mark.parametrize("is_own", [True, False])
+    async def test_only_a_directory_of_ours_is_trusted_by_itself(
+        self, agent: Make, tmp_path: Path, is_own: bool
+    ) -> None:
+        config = {"adapter": "gemini"} if is_own else {"adapter": "gemini", "cwd": str(tmp_path)}
+        ran = agent({"type": "result", "status": "success"}, config=config)
+        await ran.run()
+        trusts = "GEMINI_CLI_TRUST_WORKSPACE" in ran.given["environment"]
+        assert trusts == is_own
+
     async def test_a_directory_may_be_configured(self, agent: Make, tmp_path: Path) -> None:
         ran = agent(DONE, config={"cwd": str(tmp_path)})
         await ran.run()
@@ -306,6 +316,14 @@ class TestStop:
         news = ran.news
         assert news.usage_by_model == (ModelUsage("m", 5, cost_nanos=CENT),)
         assert [each.success for each in news.operations] == [False]
+
+    async def test_what_it_has_left_in_the_background_ends_with_it(
+        self, agent: Make, tmp_path: Path
+    ) -> None:
+        tool = f"echo $$ > {tmp_path}/pid; echo > begun; exec sleep 600 > /dev/null 2>&1"
+        script = f"mkfifo begun; setsid sh -c '{tool}' & read _ < begun"
+        await agent(config={"argv": ["sh", "-c", script]}).run()
+        await until_gone(int((tmp_path / "pid").read_text()))
 
     async def test_its_last_words_still_count(self, agent: Make) -> None:
         ran = agent(
@@ -398,6 +416,14 @@ class TestSession:
         ran = agent(claude(), config=config, session_id="s-0")
         await ran.run()
         assert ran.given["argv"][-2:] == ["--resume", "s-0"]
+
+    async def test_a_first_attempt_takes_up_no_session_unless_that_is_wanted(
+        self, agent: Make
+    ) -> None:
+        config = {"adapter": "claude", "resume": "retry"}
+        ran = agent(claude(), config=config, session_id="s-0")
+        await ran.run()
+        assert "--resume" not in ran.given["argv"]
 
     async def test_otherwise_each_attempt_begins_a_session(self, agent: Make) -> None:
         ran = agent(claude(), config={"adapter": "claude"}, session_id="s-0")
