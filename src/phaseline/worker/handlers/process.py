@@ -15,7 +15,7 @@ from subprocess import DEVNULL, PIPE, Popen
 from typing import IO, Self
 
 from phaseline.worker.failures import HandlerError
-from phaseline.worker.handlers.session import MARK, Session
+from phaseline.worker.handlers.session import MARK, Session, signed
 from phaseline.worker.threads import in_thread, to_its_end
 
 Sink = Callable[[bytes], object]
@@ -75,7 +75,7 @@ class Process:
                     stdout=PIPE,
                     stderr=PIPE,
                     cwd=cwd,
-                    env={**environment, MARK: mark},
+                    env={**environment, MARK: signed(mark)},
                     # A group of its own, so that signals reach what it starts, and only that.
                     start_new_session=True,
                 )

@@ -31,6 +31,7 @@ from phaseline.worker.handlers.agent.reader import Fault, Success
 from phaseline.worker.handlers.agent.stream import Stream
 from phaseline.worker.handlers.capture import Capture
 from phaseline.worker.handlers.process import Process, not_started
+from phaseline.worker.handlers.session import kill_orphans
 from phaseline.worker.handlers.workdir import WorkDir
 from phaseline.worker.threads import in_thread
 
@@ -38,6 +39,9 @@ _STDERR_TAIL = 2048
 
 #: Files of a command that an agent has no use for: what it prints says it all.
 _NOT_TOLD = ("PHASELINE_OUTPUT_FILE", "PHASELINE_REPORT_FILE")
+
+#: Variables that tell the programs of one phase from all others.
+_OF_THE_PHASE = ("PHASELINE_WORKFLOW_ID", "PHASELINE_EXECUTION_ID", "PHASELINE_PHASE_ID")
 
 
 class AgentHandler:
@@ -124,6 +128,9 @@ class _Run:
             )
         self._workdir.create(self._context, None)
         self._budget.prepare()
+        # One whose worker was killed may be at work on this very phase, in the same directory.
+        told = self._workdir.variables(self._context)
+        kill_orphans({name: told[name] for name in _OF_THE_PHASE})
 
     async def run(self, environment: Mapping[str, str]) -> Payload:
         """Run the agent, and return the output of the phase."""
