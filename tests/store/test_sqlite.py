@@ -75,6 +75,12 @@ async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
         assert (tmp_path / "phaseline.db").stat().st_mode & 0o777 == 0o600
 
 
+async def test_what_somebody_else_wrote_to_is_not_written_to(stage: Stage) -> None:
+    await stage.start("e")
+    await execute(stage, "UPDATE identity SET commits = commits + 1 RETURNING 1")
+    await refused(stage, "f")
+
+
 @pytest.mark.parametrize("name", ["phaseline.db", "a name?with=signs&such#100%.db"])
 async def test_a_path_is_taken_as_it_stands(tmp_path: Path, name: str) -> None:
     async with staged(tmp_path / name) as stage:
@@ -183,9 +189,10 @@ class TestLosing:
         (tmp_path / "phaseline.db").unlink()
         for _ in range(3):
             await refused(stage, "f")
+        # Some of these need connections that are not open yet, and would make an empty file.
+        reading = (stage.stored() for _ in range(8))
+        await asyncio.gather(*reading, return_exceptions=True)
         assert not (tmp_path / "phaseline.db").exists()
-        # What was acknowledged before is still read.
-        assert await stage.stored() == {"e": 1}
 
     async def test_a_file_in_the_place_of_ours_is_left_alone(
         self, stage: Stage, tmp_path: Path
