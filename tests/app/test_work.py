@@ -438,12 +438,38 @@ class TestAssignments:
             assert len(await app.lease(1)) == 1
             assert len(await app.lease(1)) == 1
 
+    async def test_with_a_prompt_that_would_fill_all_memory_fails_before_it_is_filled(
+        self, app: App
+    ) -> None:
+        # 26,000 times a MiB.
+        await app.apply([phase_spec("a"), phase_spec("b", prompt="{{a}}" * 26_000)])
+        await app.start("e1")
+        await app.run(Completed(Payload(b"x" * 1024 * 1024)))
+        assert await app.lease() == ()
+        one = await app.get("e1")
+        assert one.failure is not None
+        assert (one.failure.code, one.failure.phase_id) == ("PROMPT_TOO_LARGE", "b")
+
+    async def test_counts_checkpoints_and_configs(self, tmp_path: Path) -> None:
+        async with opened(tmp_path / "db", limits=Limits(answer=30_000)) as app:
+            spec = phase_spec(config='{"k": "' + "x" * 5000 + '"}', retry_policy=make.EAGER)
+            await app.apply([spec])
+            for number in range(4):
+                await app.start(f"e{number}")
+            # Each takes 4 KiB for itself.
+            first = await app.lease(9)
+            assert len(first) == 3
+            for assigned in first:
+                await app.report(assigned, make.released(), checkpoint=Payload(b"x" * 15_000))
+            await app.lease_one()
+            assert len(await app.lease(9)) == 1
+
     async def test_leaves_out_the_bytes_of_outputs_that_do_not_fit(self, tmp_path: Path) -> None:
-        async with opened(tmp_path / "db", limits=Limits(answer=100)) as app:
+        async with opened(tmp_path / "db", limits=Limits(answer=4096 + 100)) as app:
             await app.apply([phase_spec("a"), phase_spec("b", parallel=True), phase_spec("c")])
             await app.start("e1")
-            for assigned in await app.lease(2):
-                await app.report(assigned, Completed(Payload(b"x" * 60, media_type="text/x")))
+            for _ in range(2):
+                await app.run(Completed(Payload(b"x" * 60, media_type="text/x")))
             given = await app.lease_one()
             assert given.outputs["a"].data == b"x" * 60
             assert given.outputs["b"] == Payload(media_type="text/x")

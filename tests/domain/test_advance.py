@@ -177,6 +177,10 @@ class TestTick:
         assert (failure.kind, failure.code) == (FailureKind.TIMEOUT, "PHASE_TIMEOUT")
         assert make.phase(one).next_attempt_at == over + SECOND
 
+    def test_never_lengthens_a_lease_for_the_margin_of_a_timeout(self) -> None:
+        one = make.leased(make.execution([phase_spec(timeout=LEASE - SECOND)]))
+        assert one.due_at == NOW + LEASE
+
     def test_ends_a_run_that_outlives_its_timeout(self) -> None:
         one = make.leased(make.execution(2, run_timeout=MINUTE), now=NOW + SECOND)
         for seconds in (20, 40, 60):
@@ -218,6 +222,12 @@ class TestTick:
         ending = make.phase(one).ending
         assert ending is not None
         assert (ending.how, ending.retry_decision) == (EndedBy.REVOKED, RetryDecision.STOPPED)
+
+    def test_ends_what_is_cancelled_as_cancelled_however_long_it_takes(self) -> None:
+        one = make.leased(make.execution(run_timeout=20 * SECOND))
+        one = cancel(one, make.cancellation(NOW + 10 * SECOND), 15 * SECOND)
+        one = tick(one, NOW + 25 * SECOND)
+        assert (statuses(one), one.failure) == (("cancelled", "cancelled"), None)
 
     def test_does_not_wait_for_the_grace_of_a_worker_that_is_lost(self) -> None:
         one = cancel(make.leased(make.execution()), make.cancellation(), 10 * MINUTE)

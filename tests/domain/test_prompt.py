@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseline.domain.prompt import fill, names
+from phaseline.domain.prompt import fill, filled_size, names
 
 
 def _filled(template: str, task: str = "TASK", **values: str) -> str:
@@ -95,3 +95,9 @@ def test_every_name_that_is_asked_for_was_announced(template: str) -> None:
 
     fill(template, task="", value_of=value_of)
     assert asked == set(names(template))
+
+
+@given(st.text(alphabet="{}ab-$ARGUMENTSä"), st.text(), st.text())
+def test_the_size_is_known_before_it_is_filled(template: str, task: str, value: str) -> None:
+    size = filled_size(template, task=len(task.encode()), size_of=lambda _: len(value.encode()))
+    assert size == len(fill(template, task=task, value_of=lambda _: value).encode())

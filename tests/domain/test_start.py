@@ -211,8 +211,9 @@ def test_an_empty_payload_is_a_payload() -> None:
 
 
 def test_the_size_of_the_content_counts_all_of_it() -> None:
-    content = Content(inputs={"ab": "cde"}, task="fg", payload_data=b"h", has_payload=True)
-    assert content.size == 8
+    content = Content(inputs={"ab": "cdä"}, task="fg", payload_data=b"h", has_payload=True)
+    assert content.size == 9
+    assert Content(payload_uri="s3://b", has_payload=True).size == 6
 
 
 class TestConcurrencyKey:

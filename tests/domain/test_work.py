@@ -261,6 +261,12 @@ class TestCompleted:
             retryable=False,
         )
 
+    def test_with_a_result_that_is_wrong_at_length_says_so_in_short(self) -> None:
+        told = make.reported(make.leased(make.execution()), DONE, wrong="x" * 10_000)
+        assert told.execution is not None
+        assert told.execution.failure is not None
+        assert len(told.execution.failure.message) == 4096
+
     def test_in_the_middle_of_a_workflow_is_not_its_result(self) -> None:
         assert make.reported(RUNNING, DONE, wrong="anything").output is not None
 

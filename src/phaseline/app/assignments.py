@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from phaseline.app import prompts
 from phaseline.app.leasing import Granted, LeaseRef, LeaseTokens
 from phaseline.app.limits import Limits
 from phaseline.app.ports import Clock, Reads, Slot
 from phaseline.app.tokens import Signer
-from phaseline.domain import prompt
 from phaseline.domain.execution import NO_CONTENT, Content, Execution, Phase
 from phaseline.domain.failure import Failure, FailureKind
 from phaseline.domain.payload import Payload
@@ -23,6 +23,8 @@ from phaseline.domain.workflow import PhaseSpec
 _HEARTBEATS = 3
 # A worker learns with its next report that it is to stop, so it must not be silent for long.
 _LONGEST_SILENCE = timedelta(seconds=5)
+# Of a lease in an answer, besides what is counted: ids, times, the phase and its usage.
+_FRAME = 4 * 1024
 
 
 class Assigned(msgspec.Struct, frozen=True):
@@ -75,7 +77,6 @@ class Assignments:
 
     async def make(self, granted: Sequence[Granted]) -> Made:
         """Return what the worker gets of *granted*, in the same order."""
-        outputs = await self._outputs(granted)
         assigned: list[Assigned] = []
         left_over: list[Granted] = []
         impossible: list[tuple[Granted, Failed]] = []
@@ -84,38 +85,33 @@ class Assignments:
             content = NO_CONTENT
             if one.execution.spec.has_content:
                 content = await self._reads.content(one.slot.key)
-            text = _prompt(one, content, outputs)
-            size = len(text.encode())
+            size = prompts.filled_size(one.execution, one.slot.position, content)
             if size > self._limits.prompt:
                 impossible.append((one, _too_large(size, self._limits.prompt)))
-            elif assigned and size + content.size > room:
+                continue
+            checkpoint = await self._checkpoint(one)
+            size += content.size + _size_of(one, checkpoint)
+            if assigned and size > room:
                 left_over.append(one)
-            else:
-                room -= size + content.size
-                made, room = await self._assigned(one, content, text, outputs, room)
-                assigned.append(made)
+                continue
+            made, room = await self._assigned(one, content, checkpoint, room - size)
+            assigned.append(made)
         return Made(assigned, left_over, impossible)
 
     async def _assigned(
-        self,
-        granted: Granted,
-        content: Content,
-        text: str,
-        outputs: Mapping[Slot, Payload],
-        room: int,
+        self, granted: Granted, content: Content, checkpoint: Payload | None, room: int
     ) -> tuple[Assigned, int]:
-        execution, position = granted.execution, granted.slot.position
-        lease, phase = granted.lease, granted.execution.phases[granted.slot.position]
+        execution, position, lease = granted.execution, granted.slot.position, granted.lease
+        outputs = await self._outputs(granted)
         now = self._clock.now()
         given: dict[str, Payload] = {}
         for other in execution.workflow.dependencies[position]:
-            output = outputs.get(Slot(granted.slot.key, other))
+            output = outputs.get(other)
             if output is not None:
                 if output.size > room:
                     output = Payload(media_type=output.media_type)
                 room -= output.size
                 given[execution.phases[other].phase_id] = output
-        checkpoint = await self._reads.checkpoint(granted.slot) if phase.has_checkpoint else None
         made = Assigned(
             lease_token=self._tokens.write(granted.slot, lease.epoch),
             fencing_token=lease.epoch,
@@ -124,7 +120,7 @@ class Assignments:
             execution=execution,
             position=position,
             content=content,
-            prompt=text,
+            prompt=prompts.filled(execution, position, content, outputs),
             timeout=_time_left(execution, lease.deadline, now),
             outputs=given,
             checkpoint=checkpoint,
@@ -132,41 +128,34 @@ class Assignments:
         )
         return made, room
 
-    async def _outputs(self, granted: Sequence[Granted]) -> Mapping[Slot, Payload]:
-        """Return all outputs that the prompts or the workers ask for, in one read."""
+    async def _checkpoint(self, granted: Granted) -> Payload | None:
+        if not granted.execution.phases[granted.slot.position].has_checkpoint:
+            return None
+        return await self._reads.checkpoint(granted.slot)
+
+    async def _outputs(self, granted: Granted) -> Mapping[int, Payload]:
+        """Return the outputs that the prompt or the worker asks for."""
+        execution, position = granted.execution, granted.slot.position
+        named = prompts.outputs_named(execution, position)
         wanted = {
-            Slot(one.slot.key, other) for one in granted for other in _wanted(one.execution, one)
+            other
+            for other in (*named, *execution.workflow.dependencies[position])
+            if execution.phases[other].output_size is not None
         }
-        return await self._reads.outputs(tuple(wanted)) if wanted else {}
+        if not wanted:
+            return {}
+        slots = [Slot(granted.slot.key, other) for other in wanted]
+        found = await self._reads.outputs(slots)
+        return {slot.position: output for slot, output in found.items()}
 
 
-def _wanted(execution: Execution, granted: Granted) -> set[int]:
-    position = granted.slot.position
-    named = prompt.names(execution.spec_of(position).prompt)
-    positions = execution.workflow.positions
-    wanted = {positions[name] for name in named if name in positions}
-    wanted.update(execution.workflow.dependencies[position])
-    return {other for other in wanted if execution.phases[other].output_size is not None}
-
-
-def _prompt(granted: Granted, content: Content, outputs: Mapping[Slot, Payload]) -> str:
-    execution = granted.execution
-    template = execution.spec_of(granted.slot.position).prompt
-    if not template:
-        return ""
-
-    def value_of(name: str) -> str:
-        if name == "execution_id":
-            return execution.spec.execution_id
-        if name == "workflow_id":
-            return execution.workflow.workflow_id
-        position = execution.workflow.positions.get(name)
-        if position is None:
-            return content.inputs.get(name, "")
-        output = outputs.get(Slot(granted.slot.key, position))
-        return "" if output is None else output.text()
-
-    return prompt.fill(template, task=content.task, value_of=value_of)
+def _size_of(granted: Granted, checkpoint: Payload | None) -> int:
+    """Return the bytes that a lease takes in an answer besides its prompt and content, roughly."""
+    spec = granted.execution.spec
+    texts = (*spec.repos, *spec.labels, *spec.labels.values())
+    config = granted.execution.spec_of(granted.slot.position).config
+    kept = 0 if checkpoint is None else checkpoint.size
+    return _FRAME + kept + len(config.encode()) + sum(len(text.encode()) for text in texts)
 
 
 def _time_left(execution: Execution, deadline: datetime | None, now: datetime) -> timedelta | None:

@@ -9,6 +9,8 @@ from phaseline.domain.payload import Payload
 from phaseline.domain.workflow import Workflow
 
 _KEPT_SCHEMAS = 1000
+# An error shows what is wrong, however long that is.
+_KEPT_MESSAGE = 500
 
 
 def check_schema(text: str) -> str | None:
@@ -16,7 +18,7 @@ def check_schema(text: str) -> str | None:
     try:
         _validator(text)
     except (ValueError, jsonschema_rs.ValidationError) as error:
-        return str(error).partition("\n")[0]
+        return str(error).partition("\n")[0][:_KEPT_MESSAGE]
     return None
 
 
@@ -43,7 +45,7 @@ class Schemas:
         if wrong is None:
             return None
         path = "/".join(str(step) for step in wrong.instance_path)
-        return f"/{path}: {wrong.message}"
+        return f"/{path}: {wrong.message[:_KEPT_MESSAGE]}"
 
     def _compiled_one(self, schema: str) -> jsonschema_rs.Validator:
         compiled = self._compiled.get(schema)

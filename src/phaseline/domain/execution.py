@@ -180,8 +180,10 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def size(self) -> int:
         """Bytes that it takes in an answer, roughly."""
-        inputs = sum(len(name) + len(value) for name, value in self.inputs.items())
-        return inputs + len(self.task) + len(self.payload_data or b"")
+        inputs = sum(
+            len(name.encode()) + len(value.encode()) for name, value in self.inputs.items()
+        )
+        return inputs + len(self.task.encode()) + len(self.payload_data or self.payload_uri)
 
 
 NO_CONTENT = Content()

@@ -31,3 +31,13 @@ def fill(template: str, *, task: str, value_of: Callable[[str], str]) -> str:
         return task if name is None else value_of(name)
 
     return _PLACEHOLDER.sub(text, template)
+
+
+def filled_size(template: str, *, task: int, size_of: Callable[[str], int]) -> int:
+    """Return how many bytes `fill` would make, from those of the task and of each value."""
+    size = len(template.encode())
+    for match in _PLACEHOLDER.finditer(template):
+        name = match[1]
+        # A placeholder is ASCII: as many bytes as characters.
+        size += (task if name is None else size_of(name)) - len(match[0])
+    return size

@@ -13,7 +13,7 @@ from phaseline.domain.advance import DEFAULT_GRACE, settle, summed, tick
 from phaseline.domain.attempts import complete_attempt, fail_attempt, release_attempt
 from phaseline.domain.errors import IllegalTransition
 from phaseline.domain.execution import EndedBy, Ending, Execution, Lease, Operation, Phase
-from phaseline.domain.failure import Cancellation, Failure, FailureKind
+from phaseline.domain.failure import MESSAGE_LENGTH, Cancellation, Failure, FailureKind
 from phaseline.domain.lifecycle import (
     ExecutionTrigger,
     PhaseTrigger,
@@ -222,7 +222,12 @@ def _wrong_result(
     wrong = check_output(execution.workflow, outcome.output)
     if wrong is None:
         return None
-    return Failure(FailureKind.INVALID_OUTPUT, "OUTPUT_SCHEMA_MISMATCH", wrong, retryable=False)
+    return Failure(
+        FailureKind.INVALID_OUTPUT,
+        "OUTPUT_SCHEMA_MISMATCH",
+        wrong[:MESSAGE_LENGTH],
+        retryable=False,
+    )
 
 
 def _renewed(phase: Phase, held: Lease, now: datetime) -> Phase:
