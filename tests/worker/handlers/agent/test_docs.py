@@ -8,7 +8,7 @@ from phaseline.worker.handlers.agent.lines import WHOLE_BYTES
 from phaseline.worker.handlers.agent.reader import Success
 from tests.support.agent import ROOT, Watched
 
-TEXT = (ROOT / "docs" / "agents.md").read_text()
+TEXT = (ROOT / "src/phaseline/worker/handlers/agent/README.md").read_text()
 SOURCES = "".join(
     path.read_text() for path in (ROOT / "src" / "phaseline" / "worker" / "handlers").rglob("*.py")
 )
