@@ -66,8 +66,12 @@ class Changes:
 
     def budget_left(self, execution: Execution) -> int | None:
         """Return what is left of its budget, or of one above it if less; None for no limit."""
-        lefts = map(budget_left, (execution, *self.ancestors(execution)))
-        return min((left for left in lefts if left is not None), default=None)
+        left = budget_left(execution)
+        for ancestor in self.ancestors(execution):
+            above = budget_left(ancestor)
+            if above is not None:
+                left = above if left is None else min(left, above)
+        return left
 
     def versions(self) -> tuple[tuple[Execution, ...], tuple[Execution, ...]]:
         """Return the visible new versions, and the renewed ones."""

@@ -19,7 +19,7 @@ from phaseline.domain.lifecycle import (
     is_paused,
 )
 from phaseline.domain.report import OperationReport, Progress, RetryDecision
-from phaseline.domain.timing import moments
+from phaseline.domain.timing import next_moment
 from phaseline.domain.usage import NO_USAGE, ModelUsage, Usage, merge, total
 from phaseline.domain.workflow import PhaseSpec, Workflow
 
@@ -251,7 +251,7 @@ class Execution(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def due_at(self) -> datetime | None:
         """The next moment at which time alone changes it."""
-        return min(moments(self), default=None)
+        return next_moment(self)
 
     @property
     def holds_slot(self) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from phaseline.domain.lifecycle import is_completed, is_held
+from phaseline.domain.lifecycle import is_completed
 
 if TYPE_CHECKING:
     # The other way round at run time: an execution knows when it is due.
@@ -17,24 +16,22 @@ if TYPE_CHECKING:
 TIMEOUT_MARGIN = timedelta(seconds=5)
 
 
-def moments(execution: Execution) -> Iterator[datetime]:
-    """Yield every moment at which time alone changes *execution*."""
+def next_moment(execution: Execution) -> datetime | None:
+    """Return the next moment at which time alone changes *execution*."""
     if execution.done:
-        return
-    for _, _, lease in execution.leases():
-        yield lease_end(lease)
-    if execution.stopping:
-        return
-    deadline = run_deadline(execution)
-    if deadline is not None:
-        yield deadline
-    if execution.waits_until is not None:
-        yield execution.waits_until
+        return None
+    is_stopping = execution.stopping
+    due = None if is_stopping else _earlier(run_deadline(execution), execution.waits_until)
     for position, phase in enumerate(execution.phases):
-        if is_held(phase.status):
-            begins = begins_at(execution, phase)
-            if begins is not None and not is_blocked(execution, position):
-                yield begins
+        if phase.lease is not None:
+            due = _earlier(due, lease_end(phase.lease))
+        elif (
+            phase.next_attempt_at is not None
+            and not is_stopping
+            and not is_blocked(execution, position)
+        ):
+            due = _earlier(due, begins_at(execution, phase))
+    return due
 
 
 def lease_end(lease: Lease) -> datetime:
@@ -71,3 +68,9 @@ def begins_at(execution: Execution, phase: Phase) -> datetime | None:
     if phase.next_attempt_at is None or execution.waits_until is None:
         return phase.next_attempt_at or execution.waits_until
     return max(phase.next_attempt_at, execution.waits_until)
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    if one is None or other is None:
+        return one or other
+    return min(one, other)
