@@ -1,17 +1,19 @@
 """Following one execution, alone or with all below it."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from phaseline.app.changes import Entry
+from phaseline.app.changes import Entry, Resource, TreePage
 from phaseline.app.ports import Slot
-from phaseline.domain.errors import NotFound, OutOfRange
+from phaseline.domain.errors import NotFound, OutOfRange, Unavailable
 from phaseline.domain.execution import Content
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload
-from phaseline.watch.cursor import TreeCursor
+from phaseline.watch.cursor import Spot, TreeCursor
 from phaseline.watch.shared import Sizes
 from tests.support import guarantees
 from tests.support.guarantees import Frame, Version
@@ -299,6 +301,62 @@ async def test_a_snapshot_is_cut_and_resumed_anywhere(changes: int) -> None:
     guarantees.kinds_fit(history)
 
 
+async def test_a_piece_that_is_read_later_is_preceded_by_what_changed_meanwhile() -> None:
+    process = Process(Database(), sizes=Sizes(changes=1, operations=2))
+    process.commit(change("a", operations=range(4)))
+    reader = process.watch("a")
+    while len(told(reader.stream)) < 3:
+        await process.settle(1)
+    # Of the operations the first was sent, the second perhaps, and the others not.
+    process.commit(change("a", RUNNING, operations=[0, 3]))
+    await process.settle()
+    guarantees.resumable([reader.stream], log_of(process.database, "a"))
+    seen = [each for frame in told(reader.stream) for each in frame]
+    assert "MODIFIED a/p-0/1/o-0 2" in seen
+    assert "ADDED a/p-0/1/o-3 2" in seen
+
+
+async def test_a_read_that_shows_less_than_was_sent_ends_the_stream() -> None:
+    class Behind(Database):
+        async def execution_page(self, *args: Any, **kwargs: Any) -> TreePage | None:
+            page = await super().execution_page(*args, **kwargs)
+            return None if page is None else replace(page, revision=1)
+
+    process = Process(Behind())
+    process.commit(change("a", operations=range(4)))
+    process.commit(change("a", RUNNING))
+    spot = Spot("", Resource.OPERATION, 1)
+    token = process.tokens.of_tree(key("a"), False, TreeCursor(2, spot))
+    reader = process.watch("a", resume_token=token)
+    await process.settle()
+    assert told(reader.stream) == []
+    assert isinstance(reader.error, Unavailable)
+
+
+async def test_a_snapshot_that_is_shared_is_followed_by_what_came_since() -> None:
+    process = Process(Database())
+    process.commit(change("a"))
+    process.watch("a")
+    await process.settle()
+    process.commit(change("a", RUNNING))
+    late = process.watch("a")
+    await process.settle()
+    assert told(late.stream) == [["ADDED a 1", "ADDED a/p-0 1"], ["MODIFIED a 2"]]
+    assert [frame.synced for frame in late.stream] == [False, False, False, True]
+
+
+async def test_a_shared_piece_that_is_behind_a_watcher_is_not_used() -> None:
+    process = Process(Database(), sizes=Sizes(changes=1))
+    process.commit(change("a"))
+    process.watch("a")
+    await process.settle()
+    process.commit(change("a", RUNNING, phases=[0]))
+    token = process.tokens.of_tree(key("a"), False, TreeCursor(2, Spot("", Resource.EXECUTION)))
+    resumed = process.watch("a", resume_token=token)
+    await process.settle()
+    assert told(resumed.stream) == [["ADDED a/p-0 2"]]
+
+
 @pytest.mark.parametrize(
     ("changes", "frames"), [(7, [7, 7, 7, 7, 4]), (100, [12, 10, 10]), (12, [12, 10, 10])]
 )
@@ -321,6 +379,49 @@ async def test_one_that_lags_behind_memory_reads_the_log() -> None:
     await process.settle()
     guarantees.resumable([reader.stream], log_of(process.database, "a"), after=0)
     assert sum(1 for frame in reader.stream if frame.changes) < 20, "many versions share a frame"
+
+
+@pytest.mark.parametrize("max_revisions", [1, 100])
+async def test_nothing_is_encoded_twice_however_large_a_commit_is(max_revisions: int) -> None:
+    """To make all frames of some commits for each of them took hours for 100,000 changes."""
+    process = Process(Database(), max_revisions=max_revisions, sizes=Sizes(changes=5))
+    for at in range(4):
+        process.commit(change("a", RUNNING, operations=range(at * 50, at * 50 + 50)))
+    encoded = 0
+    change_of = process.shared.codec.change
+
+    def counting(*args: Any, **kwargs: Any) -> bytes:
+        nonlocal encoded
+        encoded += 1
+        return change_of(*args, **kwargs)
+
+    process.shared.codec.change = counting  # type: ignore[method-assign]
+    reader = process.watch("a", resume_token=process.tokens.of_execution(key("a"), 0))
+    await process.settle()
+    log = log_of(process.database, "a")
+    guarantees.resumable([reader.stream], log, after=0)
+    # A frame ends with the change that does not fit any more, which is made again for the next.
+    assert encoded <= len(log) + len(reader.stream)
+
+
+async def test_a_page_of_the_log_is_as_long_as_its_entries_are_short() -> None:
+    asked: list[int] = []
+
+    class Asked(Database):
+        async def entries_of(self, *args: Any, limit: int, **kwargs: Any) -> Sequence[Entry]:
+            asked.append(limit)
+            return await super().entries_of(*args, limit=limit, **kwargs)
+
+    process = Process(Asked(), max_revisions=1, sizes=Sizes(log_page=64, log_parts=200))
+    for at in range(100):
+        process.commit(change("a", RUNNING, operations=[at]))
+    for _ in range(20):
+        process.commit(change("a", RUNNING, operations=range(100)))
+    reader = process.watch("a", resume_token=process.tokens.of_execution(key("a"), 0))
+    await process.settle()
+    guarantees.resumable([reader.stream], log_of(process.database, "a"), after=0)
+    assert max(asked) == 64
+    assert asked[-1] < 10
 
 
 async def test_those_who_catch_up_together_share_what_was_read() -> None:

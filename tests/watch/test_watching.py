@@ -65,6 +65,23 @@ async def test_it_is_opened_before_anything_is_read() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_synced_waits_for_what_a_silent_bell_holds_back(kind: str) -> None:
+    process = Process(Database(), pause_seconds=5.0)
+    process.commit(change("a"))
+    opening(process, kind)()
+    await process.settle()
+    process.commit(change("a", RUNNING))
+    await process.settle()
+    process.commit(change("a"))
+    late = opening(process, kind)(resume_token=token_of(process, kind, 2))
+    await process.settle()
+    assert [frame.kind for frame in late.stream] == ["opened"]
+    await pass_time(process, 5 * SECOND)
+    assert [frame.kind for frame in late.stream] == ["opened", "change_set", "bookmark"]
+    guarantees.synced(late.stream)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_an_idle_stream_speaks_within_its_interval(kind: str) -> None:
     process = begun()
     reader = opening(process, kind)(bookmark_interval=5 * SECOND)

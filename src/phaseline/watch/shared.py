@@ -46,8 +46,9 @@ class Sizes(msgspec.Struct, frozen=True):
     changes: int = 100
     #: Bytes of the changes in a frame; what is left of 3 MiB is for what is around them.
     frame: int = 3 * 1024 * 1024 - 16 * 1024
-    #: Entries that a read of the log returns.
+    #: Entries that a read of the log returns at most, and parts that they should have.
     log_page: int = 512
+    log_parts: int = 4_000
     #: The same in the full view, where an entry may take megabytes.
     full_page: int = 8
     #: Executions below another, and operations of one, that a read of the present state returns.
