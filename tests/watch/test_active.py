@@ -142,7 +142,7 @@ async def test_what_is_left_of_a_round_is_seen_from_where_it_began() -> None:
 
 
 async def test_the_log_is_read_page_by_page() -> None:
-    process = Process(Database(), max_revisions=2, sizes=Sizes(log_page=3, changes=2))
+    process = Process(Database(), max_revisions=2, sizes=Sizes(log_page=3, changes=4))
     for at in range(10):
         process.commit(change(f"e-{at}"))
     reader = process.watch_active(resume_token=token_at(process, 0))

@@ -69,9 +69,8 @@ class ActiveFollower:
         elif self.cursor.snapshot is not None:
             frame = await self._next_of_snapshot(self.cursor.snapshot)
         else:
-            signal = self._shared.signal
-            self._skip_to(signal.quiet_until(self._bell, self.cursor.after))
-            horizon = signal.horizon(self._bell)
+            self._skip_quiet()
+            horizon = self._shared.signal.horizon(self._bell)
             if self.cursor.after >= horizon:
                 return None
             if self._next_at > self._shared.clock.time():
@@ -96,8 +95,7 @@ class ActiveFollower:
             self.cursor = ActiveCursor(piece.revision, "")
         if piece.revision < self.cursor.after:
             raise stale()
-        quiet_until = self._shared.signal.quiet_until(self._bell, self.cursor.after)
-        self._skip_to(min(quiet_until, piece.revision))
+        self._skip_quiet()
         if self.cursor.after < piece.revision:
             return await self._next_in_range(piece.revision)
         self._piece = None
@@ -198,6 +196,8 @@ class ActiveFollower:
         sent_up_to = self.cursor.snapshot
         return sent_up_to is not None and execution_id > sent_up_to
 
-    def _skip_to(self, revision: int) -> None:
-        if revision > self.cursor.after:
-            self.cursor = replace(self.cursor, after=revision)
+    def _skip_quiet(self) -> None:
+        """Skip what does not concern this watch."""
+        reached = self._shared.signal.quiet_until(self._bell, self.cursor.after)
+        if reached > self.cursor.after:
+            self.cursor = replace(self.cursor, after=reached)

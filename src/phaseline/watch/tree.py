@@ -69,7 +69,7 @@ class TreeFollower:
             self._unsettled_at = self.cursor.after
             return False
         await self._shared.signal.reached(as_of)
-        self._skip_quiet(as_of)
+        self._skip_quiet()
         return self.cursor.after >= as_of
 
     async def step(self) -> bytes | None:
@@ -77,7 +77,7 @@ class TreeFollower:
         if self.cursor.snapshot is not None:
             return await self._next_of_snapshot(self.cursor.snapshot)
         if self._until <= self.cursor.after:
-            self._skip_quiet(self._shared.signal.head)
+            self._skip_quiet()
             self._until = self._shared.signal.horizon(self._bell)
             if self.cursor.after >= self._until:
                 return None
@@ -94,7 +94,7 @@ class TreeFollower:
                 self.cursor = TreeCursor(piece.revision, spot)
             if piece.revision < self.cursor.after:
                 raise stale()
-            self._skip_quiet(piece.revision)
+            self._skip_quiet()
             if self.cursor.after < piece.revision:
                 return await self._next_in_range(piece.revision)
         self._piece = None
@@ -109,8 +109,8 @@ class TreeFollower:
             self._state = step.state
         return step.frame
 
-    def _skip_quiet(self, most: int) -> None:
-        """Skip what does not concern this watch, up to *most*."""
-        reached = min(self._shared.signal.quiet_until(self._bell, self.cursor.after), most)
+    def _skip_quiet(self) -> None:
+        """Skip what does not concern this watch."""
+        reached = self._shared.signal.quiet_until(self._bell, self.cursor.after)
         if reached > self.cursor.after:
             self.cursor = TreeCursor(reached, self.cursor.snapshot)

@@ -47,7 +47,9 @@ class TreeVersions:
         # Fewer than asked for need not be all: a commit that does not fit comes the next time.
         end = TreeCursor(entries[-1].revision if entries else until, cursor.snapshot)
         if self._watched.full:
-            entries, payloads, is_cut = await self._payloads_of(entries)
+            # One that was sent already would else fill the frame again, for ever.
+            due = [entry for entry in entries if self._due_parts(cursor, entry)]
+            entries, payloads, is_cut = await self._payloads_of(due)
             if is_cut:
                 end = _behind(entries[-1], cursor)
             # The others would only take room: nobody else is likely to look at just these.
