@@ -69,7 +69,9 @@ async def test_what_a_living_worker_has_started_lives(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "mark", ["", "of something else", "a-b", "0-1-2.elsewhere", signed("x").partition(".")[0]]
+    "mark",
+    ["", "of something else", "a-b", "0-1-2.elsewhere", signed("x").partition(".")[0]],
+    ids=["empty", "another's", "no numbers", "of another machine", "of one that lives"],
 )
 def test_marks_that_say_nothing_of_a_dead_worker_are_left_alone(mark: str) -> None:
     assert not session._is_orphan(mark)
