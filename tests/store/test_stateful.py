@@ -33,6 +33,7 @@ from phaseline.store import tables
 from phaseline.store.failures import StoreFailed
 from phaseline.store.indexes import Indexes
 from phaseline.store.load import read_executions
+from phaseline.store.rows import operation_of
 from tests.support import make
 from tests.support.app import App, opened
 from tests.support.clock import ManualClock
@@ -97,10 +98,11 @@ class Machine(RuleBasedStateMachine):
         data=st.data(),
         outcome=st.sampled_from([None, make.DONE, make.broken(), make.released()]),
         operations=st.integers(0, 2),
+        success=st.none() | st.booleans(),
     )
-    def report(self, data: Any, outcome: Any, operations: int) -> None:
+    def report(self, data: Any, outcome: Any, operations: int, success: bool | None) -> None:
         lease = data.draw(st.sampled_from(self.leases))
-        told = tuple(OperationReport(f"o{at}", "tool") for at in range(operations))
+        told = tuple(OperationReport(f"o{at}", "tool", success=success) for at in range(operations))
         usage = make.spent(operations) if operations else None
         self.attempt(self.app.report(lease, outcome, operations=told, usage_by_model=usage))
 
@@ -204,10 +206,30 @@ class Machine(RuleBasedStateMachine):
         head = await self.app.store.log.head()
         assert head == max(newest.values(), default=0)
         assert head == self.app.writer.head == working_head(self.app)
+        await self.check_operations(stored)
         for one in stored.values():
             assert (one.status in TERMINAL) == (one.completed_at is not None)
         assert await read(lambda one: one.execute(select(func.count(e.spec))).scalar_one()) == len(
             stored
+        )
+
+    async def check_operations(self, stored: dict[Key, Execution]) -> None:
+        """Only an attempt that runs has open operations, and it knows how many."""
+        found = await self.app.store.database.read(
+            lambda one: list(one.execute(select(tables.operations)).mappings())
+        )
+        going = Counter(
+            (one.key, one.position, one.epoch)
+            for one in map(operation_of, found)
+            if one.reported.goes_on
+        )
+        assert going == Counter(
+            {
+                (key, position, lease.epoch): lease.open_operations
+                for key, execution in stored.items()
+                for position, _, lease in execution.leases()
+                if lease.open_operations
+            }
         )
 
     def teardown(self) -> None:

@@ -12,10 +12,11 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from phaseline.app.ports import Child, Group, View
+from phaseline.app.ports import Child, Group, Slot, View
 from phaseline.domain import control
 from phaseline.domain.advance import DEFAULT_GRACE, settle
 from phaseline.domain.budget import budget_left, over_budget
+from phaseline.domain.closing import Closing, closings
 from phaseline.domain.execution import Execution
 from phaseline.domain.failure import Cancellation, Failure
 from phaseline.domain.ids import Key
@@ -76,6 +77,14 @@ class Changes:
     def versions(self) -> tuple[tuple[Execution, ...], tuple[Execution, ...]]:
         """Return the visible new versions, and the renewed ones."""
         return tuple(self._changed.values()), tuple(self._renewed.values())
+
+    def closings(self) -> tuple[tuple[Slot, Closing], ...]:
+        """Return how the operations end whose attempts this command has ended."""
+        return tuple(
+            (Slot(key, position), closing)
+            for key, execution in self._changed.items()
+            for position, closing in closings(self._view.execution(key), execution, self._view.now)
+        )
 
     def renew(self, execution: Execution) -> None:
         """Take in a version that differs in nothing a caller can see."""

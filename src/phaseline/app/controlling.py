@@ -147,4 +147,4 @@ class Tick(msgspec.Struct, frozen=True):
                 changes.change_if(execution, ticked)
                 changes.begin(ticked)
         changed, renewed = changes.versions()
-        return Decision(len(due), executions=changed, renewals=renewed)
+        return Decision(len(due), executions=changed, renewals=renewed, closings=changes.closings())

@@ -15,6 +15,7 @@ from phaseline.app.queries import (
     OperationPage,
     OperationQuery,
 )
+from phaseline.domain.closing import Closing
 from phaseline.domain.execution import Artifact, Content, Execution, Operation
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload
@@ -133,6 +134,8 @@ class Needs(msgspec.Struct, frozen=True):
     operations: tuple[OperationsOf, ...] = ()
     #: About to be purged, which rewrites what the change log tells of them.
     purges: tuple[Key, ...] = ()
+    #: Attempts whose open operations end, which the batch adds by itself.
+    closings: tuple[tuple[Slot, Closing], ...] = ()
 
 
 class View(Protocol):
@@ -196,6 +199,8 @@ class Decision(msgspec.Struct, Generic[T], frozen=True):
     renewals: tuple[Execution, ...] = ()
     contents: tuple[tuple[Key, Content], ...] = ()
     operations: tuple[Operation, ...] = ()
+    #: What ends with its attempt: operations of this decision, and those that are on record.
+    closings: tuple[tuple[Slot, Closing], ...] = ()
     outputs: tuple[tuple[Slot, Payload], ...] = ()
     checkpoints: tuple[tuple[Slot, Payload], ...] = ()
     artifacts: tuple[tuple[Artifact, bytes | None], ...] = ()

@@ -62,6 +62,7 @@ class ReportPhase(msgspec.Struct, frozen=True):
             executions=changed,
             renewals=renewed,
             operations=reported.operations,
+            closings=changes.closings(),
             outputs=((slot, reported.output),) if reported.output else (),
             checkpoints=((slot, reported.checkpoint),) if reported.checkpoint else (),
             artifacts=artifacts,

@@ -50,9 +50,9 @@ def phase_status(phase: Phase) -> str:
 
 def operation_status(operation: Operation) -> str:
     """Return "running", "completed" or "failed"."""
-    if not operation.HasField("success"):
-        return "running"
-    return "completed" if operation.success else "failed"
+    if operation.HasField("success"):
+        return "completed" if operation.success else "failed"
+    return "completed" if operation.HasField("completed_at") else "running"
 
 
 def is_terminal(execution: Execution) -> bool:

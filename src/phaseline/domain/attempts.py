@@ -100,7 +100,7 @@ def _end(
     ended = replace(
         phase,
         lease=None,
-        ending=ending,
+        ending=replace(ending, open_operations=lease.open_operations),
         failure=failure,
         attempts=(*phase.attempts, attempt)[-KEPT_ATTEMPTS:],
     )

@@ -59,6 +59,8 @@ class Lease(msgspec.Struct, frozen=True, omit_defaults=True):
     usage_by_model: tuple[ModelUsage, ...] = ()
     credits_nanos: int = 0
     tool_call_count: int = 0
+    #: Operations whose end has yet to be told.
+    open_operations: int = 0
 
     @property
     def has_spent(self) -> bool:
@@ -83,6 +85,8 @@ class Ending(msgspec.Struct, frozen=True, omit_defaults=True):
     how: EndedBy
     retry_decision: RetryDecision | None = None
     next_attempt_at: datetime | None = None
+    #: Operations whose end was not told, and which ended with it.
+    open_operations: int = 0
 
 
 class Phase(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -21,11 +21,13 @@ class Recorded(msgspec.Struct, frozen=True):
     ordinal: int
     has_tool: bool
     is_model_call: bool
+    goes_on: bool
 
     @classmethod
     def of(cls, ordinal: int, told: OperationReport) -> Recorded:
         """Return what *told* counts for at its place."""
-        return cls(ordinal, bool(told.tool_name), told.operation_type == _MODEL_CALL)
+        is_model_call = told.operation_type == _MODEL_CALL
+        return cls(ordinal, bool(told.tool_name), is_model_call, told.goes_on)
 
 
 def absorb(phase: Phase, lease: Lease, told: Report) -> Phase:
@@ -77,7 +79,7 @@ def record(
     ordinal = sum(other.operation_count for other in execution.phases)
     known = dict(recorded)
     stored: dict[str, Operation] = {}
-    new = tools = models = 0
+    new = tools = models = going = 0
     for told in reports:
         before = known.get(told.operation_id)
         now_counts = Recorded.of(before.ordinal if before else ordinal + new, told)
@@ -85,6 +87,7 @@ def record(
         new += before is None
         tools += now_counts.has_tool - (before is not None and before.has_tool)
         models += now_counts.is_model_call - (before is not None and before.is_model_call)
+        going += now_counts.goes_on - (before is not None and before.goes_on)
         stored[told.operation_id] = Operation(
             key=execution.key,
             phase_id=phase.phase_id,
@@ -98,7 +101,11 @@ def record(
     names = {told.tool_name for told in reports if told.tool_name}
     phase = replace(
         phase,
-        lease=replace(lease, tool_call_count=lease.tool_call_count + tools),
+        lease=replace(
+            lease,
+            tool_call_count=lease.tool_call_count + tools,
+            open_operations=lease.open_operations + going,
+        ),
         operation_count=phase.operation_count + new,
         model_call_count=phase.model_call_count + models,
         tool_names=tuple(sorted(names.union(phase.tool_names))[:KEPT_TOOL_NAMES]),

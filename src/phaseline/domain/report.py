@@ -11,6 +11,9 @@ from phaseline.domain.failure import Cancellation, Failure
 from phaseline.domain.payload import Payload
 from phaseline.domain.usage import ModelUsage
 
+#: Most of an operation's error_message.
+ERROR_LENGTH = 1024
+
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
     """What a running phase says of itself."""
@@ -38,6 +41,11 @@ class OperationReport(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: ModelUsage | None = None
     input: Payload | None = None
     output: Payload | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its end has not been told."""
+        return self.success is None and self.completed_at is None
 
 
 class ArtifactDraft(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -13,10 +13,12 @@ from phaseline.app.ports import (
     Child,
     Decision,
     Group,
+    Needs,
     Remembered,
     Slot,
     WorkflowRef,
 )
+from phaseline.domain.closing import Closing, closed
 from phaseline.domain.execution import Artifact, Content, Execution, Operation
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload
@@ -36,6 +38,8 @@ class Loaded:
         self.requests: dict[tuple[str, str], Answered] = {}
         self.recorded: dict[tuple[Slot, int], dict[str, Recorded]] = {}
         self.workflows: dict[WorkflowRef, Workflow] = {}
+        #: Operations that went on when the batch began, of attempts that it ends.
+        self.open: dict[tuple[Slot, int], list[Operation]] = {}
 
 
 class Batch:
@@ -55,6 +59,7 @@ class Batch:
         self.renewed: dict[Key, Execution] = {}
         self.contents: list[tuple[Key, Content]] = []
         self.operations: dict[tuple[Slot, int], dict[str, Operation]] = {}
+        self.closings: dict[tuple[Slot, int], Closing] = {}
         self.outputs: dict[Slot, Payload] = {}
         self.checkpoints: dict[Slot, Payload] = {}
         self.artifacts: list[tuple[Artifact, bytes | None]] = []
@@ -104,6 +109,8 @@ class Batch:
                 # To those who watch it is this commit that made it, however often it was told.
                 operation = replace(operation, is_new=True)
             staged[operation.reported.operation_id] = operation
+        for slot, closing in decision.closings:
+            self._close(slot, closing)
         self.outputs.update(decision.outputs)
         self.checkpoints.update(decision.checkpoints)
         self.artifacts.extend(decision.artifacts)
@@ -111,6 +118,21 @@ class Batch:
             self.workflows[workflow.workspace_id, workflow.workflow_id] = workflow
         for remembered in decision.remembered:
             self.remembered[remembered.workspace_id, remembered.request_id] = remembered
+
+    @property
+    def needs(self) -> Needs | None:
+        """What is still to be loaded before it can be committed."""
+        if not self.closings:
+            return None
+        return Needs(closings=tuple((slot, one) for (slot, _), one in self.closings.items()))
+
+    def closed(self) -> Iterator[Operation]:
+        """Yield the operations that this batch ends and otherwise leaves alone."""
+        for attempt, closing in self.closings.items():
+            staged = self.operations.get(attempt, {})
+            for operation in self._loaded.open.get(attempt, ()):
+                if operation.reported.operation_id not in staged:
+                    yield closed(operation, closing)
 
     def undo(self) -> None:
         """Leave the indexes as they were before the batch, which was not committed."""
@@ -217,6 +239,13 @@ class Batch:
         target[key] = execution
         # At once, so that the commands behind it in the batch find what it has made ready.
         self._working.indexes.replace(before, execution)
+
+    def _close(self, slot: Slot, closing: Closing) -> None:
+        attempt = (slot, closing.epoch)
+        staged = self.operations.get(attempt, {})
+        for name, operation in staged.items():
+            staged[name] = closed(operation, closing)
+        self.closings[attempt] = closing
 
     def _let_go(self, decision: Decision[object]) -> None:
         self.purged.extend(decision.purged)

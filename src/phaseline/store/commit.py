@@ -141,6 +141,10 @@ class _Preparation:
                 stamped = replace(operation, revision=self._revision)
                 self._operations.setdefault(operation.key, []).append(stamped)
                 self._add(st.PUT_OPERATION, rows.operation_row(stamped))
+        for operation in self._batch.closed():
+            stamped = replace(operation, revision=self._revision)
+            self._operations.setdefault(operation.key, []).append(stamped)
+            self._add(st.CLOSE_OPERATION, rows.closed_row(stamped))
 
     def _add_version(self, key: Key, execution: Execution) -> None:
         before = self._batch.before[key]

@@ -6,11 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, select, text
 
-from phaseline.app.ports import Answered, Child, Needs, OperationsOf, WorkflowRef
-from phaseline.domain.execution import Execution, Phase
+from phaseline.app.ports import Answered, Child, Needs, OperationsOf, Slot, WorkflowRef
+from phaseline.domain.closing import Closing
+from phaseline.domain.execution import Execution, Operation, Phase
 from phaseline.domain.ids import Key
+from phaseline.domain.payload import Payload
 from phaseline.domain.recording import Recorded
 from phaseline.domain.workflow import Workflow
 from phaseline.store import rows, tables
@@ -30,6 +33,8 @@ def load(connection: Connection, needs: Needs, working: Working, loaded: Loaded)
     wanted = {*needs.executions, *needs.trees, *needs.purges, *loaded.children.values()}
     _load_executions(connection, wanted, working, loaded)
     _load_operations(connection, needs.operations, working, loaded)
+    for slot, closing in needs.closings:
+        loaded.open[slot, closing.epoch] = _open_operations(connection, slot, closing)
 
 
 def _load_executions(
@@ -221,3 +226,37 @@ def _load_operations(
                 select(*columns).where(*own, some)
             ):
                 recorded[operation_id] = Recorded.of(ordinal, rows.told_of(body))
+
+
+def _open_operations(connection: Connection, slot: Slot, closing: Closing) -> list[Operation]:
+    """
+    Return what an attempt has left open, without the bytes of input and output.
+
+    Those recorded last come first, since there the open ones are.
+    """
+    table = tables.operations
+    with_payload = table.c.input.is_not(None) | table.c.output.is_not(None)
+    columns = [column for column in table.c if column.key not in ("input", "output")]
+    statement = (
+        select(*columns, with_payload.label("with_payload"))
+        .where(
+            table.c.workspace_id == slot.key.workspace_id,
+            table.c.execution_id == slot.key.execution_id,
+            table.c.position == slot.position,
+            table.c.epoch == closing.epoch,
+        )
+        .order_by(table.c.ordinal.desc())
+    )
+    found: list[Operation] = []
+    with connection.execute(statement) as rows_found:
+        for row in rows_found.mappings():
+            operation = rows.operation_of(row)
+            if not operation.reported.goes_on:
+                continue
+            if row["with_payload"]:
+                told = replace(operation.reported, output=Payload())
+                operation = replace(operation, reported=told)
+            found.append(operation)
+            if len(found) == closing.count:
+                break
+    return found

@@ -190,7 +190,7 @@ def _place(connection: Connection) -> Place:
 
 def _is_known(needs: Needs, working: Working) -> bool:
     """Whether memory holds all that *needs* names."""
-    if needs.requests or needs.children:
+    if needs.requests or needs.children or needs.closings:
         return False
     if any(working.attempts.get((one.slot, one.epoch)) is None for one in needs.operations):
         return False

@@ -220,9 +220,6 @@ def payload_of(row: RowMapping) -> Payload:
 def operation_row(operation: Operation) -> Row:
     """Return the row of an operation."""
     told = operation.reported
-    bare = told
-    if told.input is not None or told.output is not None:
-        bare = msgspec.structs.replace(told, input=None, output=None)
     return (
         *operation.key,
         operation.position,
@@ -234,10 +231,23 @@ def operation_row(operation: Operation) -> Row:
         operation.revision,
         told.operation_type,
         told.tool_name,
-        _encode(bare).decode(),
+        _body(told),
         None if told.input is None else _pack(told.input),
         None if told.output is None else _pack(told.output),
     )
+
+
+def closed_row(operation: Operation) -> Row:
+    """Return what the end of its attempt changes of an operation, and its key."""
+    told = operation.reported
+    own = (*operation.key, operation.position, operation.epoch, told.operation_id)
+    return (operation.revision, _body(told), *own)
+
+
+def _body(told: OperationReport) -> str:
+    if told.input is not None or told.output is not None:
+        told = msgspec.structs.replace(told, input=None, output=None)
+    return _encode(told).decode()
 
 
 def told_of(body: str) -> OperationReport:

@@ -94,6 +94,8 @@ CHANGE_PHASE = _update(
 ADD_CONTENT = _insert(tables.contents)
 PUT_PAYLOAD = _insert(tables.payloads, Action.PUT)
 PUT_OPERATION = _insert(tables.operations, Action.PUT)
+#: It leaves input and output alone, which were not read.
+CLOSE_OPERATION = _update(tables.operations, "revision", "body")
 ADD_ARTIFACT = _insert(tables.artifacts)
 ADD_LABEL = _insert(tables.execution_labels)
 ADD_REPO = _insert(tables.execution_repos)
@@ -135,6 +137,7 @@ ORDER = (
     ADD_CONTENT,
     PUT_PAYLOAD,
     PUT_OPERATION,
+    CLOSE_OPERATION,
     ADD_ARTIFACT,
     ADD_LABEL,
     ADD_REPO,

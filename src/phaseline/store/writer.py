@@ -198,6 +198,8 @@ class GroupWriter:
             # Behind what may have something for them, and first come first served.
             for waiting in standing:
                 self._ask(waiting, batch, decided)
+            if batch.needs is not None:
+                await self._backend.load(batch.needs, self._working, loaded)
             if not batch.is_empty:
                 await self._store(batch)
         except BaseException:

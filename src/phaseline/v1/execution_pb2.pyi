@@ -1020,7 +1020,9 @@ class Operation(_message.Message):
     tool_use_id: _builtins.str
     """The model's id of the tool call, at most 128 characters."""
     success: _builtins.bool
-    """How it ended; unset while it goes on."""
+    """How it ended; unset while it goes on. What has not ended when its attempt does ends with it:
+    as failed, or without success if the attempt completed.
+    """
     error_message: _builtins.str
     """Why it failed, at most 1024 characters; longer text is cut."""
     @_builtins.property

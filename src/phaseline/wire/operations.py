@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phaseline.domain.execution import Operation
 from phaseline.domain.ids import ID_LENGTH
-from phaseline.domain.report import OperationReport
+from phaseline.domain.report import ERROR_LENGTH, OperationReport
 from phaseline.v1 import execution_pb2
 from phaseline.wire.payloads import cut, payload_message
 from phaseline.wire.reading import Checks
@@ -13,7 +13,6 @@ from phaseline.wire.usage import put_model_usage, read_model_usage
 
 _TYPE_LENGTH = 64
 _NAME_LENGTH = 128
-_ERROR_LENGTH = 1024
 
 
 def operation_message(operation: Operation, *, full: bool = False) -> execution_pb2.Operation:
@@ -71,6 +70,6 @@ def read_operation(message: execution_pb2.Operation, checks: Checks) -> Operatio
             if message.HasField("completed_at")
             else None
         ),
-        error_message=cut(message.error_message, _ERROR_LENGTH),
+        error_message=cut(message.error_message, ERROR_LENGTH),
         usage=usage,
     )
