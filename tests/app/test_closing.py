@@ -12,7 +12,7 @@ from phaseline.domain.payload import text_payload
 from phaseline.domain.report import OperationReport, Outcome
 from tests.support import make
 from tests.support.app import App, opened
-from tests.support.make import LEASE, SECOND
+from tests.support.make import LEASE, SECOND, SILENCE
 
 READ = OperationReport("1", "tool", tool_name="Read", input=text_payload("file"))
 DONE = OperationReport("2", "tool", success=True)
@@ -49,7 +49,7 @@ async def test_what_it_was_given_stays(app: App) -> None:
 async def test_a_worker_that_does_not_stop_takes_them_with_it(app: App) -> None:
     await _begun(app)
     await app.cancel("e1", 5 * SECOND)
-    await app.passes(5 * SECOND)
+    await app.passes(SILENCE + 5 * SECOND)
     read, _ = await _operations(app)
     assert read.reported.success is False
     assert read.reported.error_message.endswith("the worker did not stop in time")

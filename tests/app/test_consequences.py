@@ -14,7 +14,7 @@ from phaseline.domain.usage import ModelUsage
 from phaseline.domain.workflow import InputSpec
 from tests.support import make
 from tests.support.app import App, opened
-from tests.support.make import DONE, MINUTE, ONCE, SECOND, phase_spec
+from tests.support.make import DONE, MINUTE, ONCE, SECOND, SILENCE, phase_spec
 
 
 class TestTreeUsage:
@@ -276,7 +276,7 @@ class TestConcurrencyLimits:
         assert (await app.lease_one()).execution.spec.execution_id == "e3"
         await app.cancel("e3", SECOND)
         assert await app.lease(9) == ()
-        await app.passes(SECOND)
+        await app.passes(SILENCE + SECOND)
         assert (await app.lease_one()).execution.spec.execution_id == "e4"
 
     async def test_hand_on_a_place_when_a_budget_ends_an_execution(self, app: App) -> None:

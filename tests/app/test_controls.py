@@ -19,7 +19,7 @@ from phaseline.domain.payload import text_payload
 from phaseline.domain.report import Completed, DirectiveAction, OperationReport, Progress
 from tests.support import make
 from tests.support.app import App, opened
-from tests.support.make import DONE, LEASE, MINUTE, ONCE, SECOND, phase_spec
+from tests.support.make import DONE, LEASE, MINUTE, ONCE, SECOND, SILENCE, phase_spec
 
 
 class TestCancel:
@@ -49,7 +49,18 @@ class TestCancel:
         await app.start("e1")
         await app.lease_one()
         await app.cancel("e1", 10 * SECOND)
-        await app.passes(10 * SECOND)
+        await app.passes(SILENCE + 10 * SECOND)
+        assert await app.statuses("e1") == ("cancelled", "cancelled")
+
+    async def test_gives_the_grace_from_when_its_worker_heard_of_it(self, app: App) -> None:
+        await app.apply()
+        await app.start("e1")
+        assigned = await app.lease_one()
+        await app.cancel("e1", SECOND)
+        await app.passes(SILENCE)
+        told = await app.report(assigned)
+        assert (told.action, told.time_to_live) == (DirectiveAction.CANCEL, SECOND)
+        await app.passes(SECOND)
         assert await app.statuses("e1") == ("cancelled", "cancelled")
 
     async def test_goes_down_the_tree_and_never_up(self, app: App) -> None:

@@ -13,7 +13,7 @@ from phaseline.domain.report import OperationReport, RetryDecision
 from phaseline.domain.timing import TIMEOUT_MARGIN
 from tests.support import make
 from tests.support.clock import START as NOW
-from tests.support.make import LEASE, MINUTE, ONCE, SECOND, phase_spec, statuses
+from tests.support.make import LEASE, MINUTE, ONCE, SECOND, SILENCE, phase_spec, statuses
 
 
 def test_the_first_phase_of_a_sequence_is_ready_at_once() -> None:
@@ -75,7 +75,7 @@ def test_the_first_phase_out_of_attempts_stops_its_siblings_and_skips_what_follo
     ]
     one = make.failed(make.leased(make.execution(specs), 1))
     assert statuses(one) == ("cancelling", "failed", "running", "skipped", "skipped")
-    assert make.lease_of(one, 1).stop_by == NOW + DEFAULT_GRACE
+    assert make.lease_of(one, 1).stop_by == NOW + SILENCE + DEFAULT_GRACE
     assert one.failure is not None
     assert (one.failure.code, one.failure.phase_id) == ("BROKEN", "a")
     ended = make.after(one, make.stopped(), 1, NOW + SECOND)
@@ -216,8 +216,8 @@ class TestTick:
 
     def test_gives_up_on_a_worker_that_does_not_stop(self) -> None:
         one = cancel(make.leased(make.execution()), make.cancellation(), 10 * SECOND)
-        assert one.due_at == NOW + 10 * SECOND
-        one = tick(one, NOW + 10 * SECOND)
+        assert one.due_at == NOW + SILENCE + 10 * SECOND
+        one = tick(one, NOW + SILENCE + 10 * SECOND)
         assert statuses(one) == ("cancelled", "cancelled")
         ending = make.phase(one).ending
         assert ending is not None
@@ -225,8 +225,8 @@ class TestTick:
 
     def test_ends_what_is_cancelled_as_cancelled_however_long_it_takes(self) -> None:
         one = make.leased(make.execution(run_timeout=20 * SECOND))
-        one = cancel(one, make.cancellation(NOW + 10 * SECOND), 15 * SECOND)
-        one = tick(one, NOW + 25 * SECOND)
+        one = cancel(one, make.cancellation(NOW + 10 * SECOND), 10 * SECOND)
+        one = tick(one, NOW + SILENCE + 20 * SECOND)
         assert (statuses(one), one.failure) == (("cancelled", "cancelled"), None)
 
     def test_does_not_wait_for_the_grace_of_a_worker_that_is_lost(self) -> None:
@@ -278,7 +278,16 @@ class TestHoldLeases:
 
     def test_gives_a_worker_the_time_to_stop_that_nobody_could_tell_it(self) -> None:
         away = NOW + timedelta(hours=1)
-        one = hold_leases(cancel(make.leased(make.execution()), make.cancellation(), SECOND), away)
+        one = hold_leases(cancel(make.leased(make.execution()), make.cancellation(), MINUTE), away)
+        told = make.reported(one, now=away + SECOND)
+        assert told.directive.time_to_live == MINUTE
+        assert told.execution is not None
+        assert told.execution.due_at == away + SECOND + MINUTE
+
+    def test_holds_what_a_worker_knows_that_could_not_say_that_it_stopped(self) -> None:
+        away = NOW + timedelta(hours=1)
+        one = cancel(make.leased(make.execution()), make.cancellation(), SECOND)
+        one = hold_leases(make.after(one, now=NOW), away)
         told = make.reported(one, now=away + SECOND)
         assert told.directive.time_to_live == LEASE - SECOND
         assert told.execution is not None

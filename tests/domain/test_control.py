@@ -12,7 +12,7 @@ from phaseline.domain.execution import Execution
 from phaseline.domain.purge import purge
 from tests.support import make
 from tests.support.clock import START as NOW
-from tests.support.make import MINUTE, ONCE, SECOND, phase_spec, statuses
+from tests.support.make import MINUTE, ONCE, SECOND, SILENCE, phase_spec, statuses
 
 FRESH = make.execution(2)
 RUNNING = make.leased(FRESH)
@@ -39,12 +39,16 @@ class TestCancel:
 
     def test_waits_for_workers_to_stop(self) -> None:
         assert statuses(CANCELLING) == ("cancelling", "running", "cancelled")
-        assert make.lease_of(CANCELLING).stop_by == NOW + DEFAULT_GRACE
+        assert make.lease_of(CANCELLING).stop_by == NOW + SILENCE + DEFAULT_GRACE
         assert CANCELLING.completed_at is None
 
     def test_gives_workers_the_grace_that_is_asked_for(self) -> None:
         one = cancel(RUNNING, make.cancellation(NOW + SECOND), 7 * SECOND)
-        assert make.lease_of(one).stop_by == NOW + 8 * SECOND
+        assert make.lease_of(one).stop_by == NOW + SILENCE + 8 * SECOND
+
+    def test_waits_for_no_worker_without_grace(self) -> None:
+        one = cancel(RUNNING, make.cancellation(NOW + SECOND), timedelta())
+        assert make.lease_of(one).stop_by == one.due_at == NOW + SECOND
 
     @pytest.mark.parametrize("execution", [CANCELLING, CANCELLED, FAILED, COMPLETED], ids=statuses)
     def test_leaves_what_is_stopping_or_has_ended(self, execution: Execution) -> None:
@@ -227,7 +231,7 @@ class TestRetry:
         assert caught.value.reason == "EXECUTION_PURGED"
 
     def test_leaves_no_late_worker_its_lease(self) -> None:
-        one = cancel(RUNNING, make.cancellation(), SECOND)
+        one = cancel(RUNNING, make.cancellation(NOW + SECOND), timedelta())
         one = retry(make.after(one, now=NOW + SECOND), NOW + SECOND)
         told = make.reported(one, make.DONE, epoch=1, now=NOW + SECOND)
         assert told.execution is None

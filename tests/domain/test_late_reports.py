@@ -1,5 +1,7 @@
 """Reports that come late or again, and what a worker is told to do."""
 
+from datetime import timedelta
+
 import pytest
 
 from phaseline.domain.advance import DEFAULT_GRACE
@@ -13,7 +15,7 @@ from phaseline.domain.report import (
 )
 from tests.support import make
 from tests.support.clock import START as NOW
-from tests.support.make import DONE, LEASE, MINUTE, ONCE, SECOND, phase_spec, statuses
+from tests.support.make import DONE, LEASE, MINUTE, ONCE, SECOND, SILENCE, phase_spec, statuses
 
 RUNNING = make.leased(make.execution(2))
 
@@ -101,7 +103,7 @@ class TestLateReports:
 
     def test_of_a_worker_that_did_not_stop_is_refused(self) -> None:
         one = cancel(RUNNING, make.cancellation(), SECOND)
-        told = make.reported(one, DONE, now=NOW + SECOND)
+        told = make.reported(one, DONE, now=NOW + SILENCE + SECOND)
         assert told.directive.abandon_reason is AbandonReason.ENDED
         assert told.execution is not None
         assert statuses(told.execution) == ("cancelled", "cancelled", "cancelled")
@@ -115,25 +117,41 @@ class TestLateReports:
 class TestDirective:
     """What a worker is told of its lease."""
 
-    def test_of_a_cancelled_execution_is_to_stop_within_the_grace(self) -> None:
+    @pytest.mark.parametrize("silent_for", [SECOND, SILENCE, 2 * SILENCE])
+    def test_of_a_cancelled_execution_is_to_stop_within_the_grace_from_now(
+        self, silent_for: timedelta
+    ) -> None:
         one = cancel(RUNNING, make.cancellation(), 10 * SECOND)
-        told = make.reported(one, now=NOW + 4 * SECOND)
+        told = make.reported(one, now=NOW + silent_for)
         assert told.directive == Directive(
-            DirectiveAction.CANCEL, time_to_live=6 * SECOND, cancellation=make.cancellation()
+            DirectiveAction.CANCEL, time_to_live=10 * SECOND, cancellation=make.cancellation()
         )
+        assert told.execution is not None
+        assert told.execution.due_at == NOW + silent_for + 10 * SECOND
 
-    def test_of_what_is_to_stop_renews_to_the_end_of_the_grace(self) -> None:
+    def test_told_again_is_what_is_left_of_the_grace(self) -> None:
         one = cancel(RUNNING, make.cancellation(), MINUTE)
         one = make.after(one, now=NOW + SECOND)
-        assert make.lease_of(one).expires_at == NOW + MINUTE
-        assert make.lease_of(make.after(one, now=NOW + 50 * SECOND)).expires_at == NOW + MINUTE
+        assert make.lease_of(one).expires_at == NOW + SECOND + MINUTE
+        told = make.reported(one, now=NOW + 51 * SECOND)
+        assert told.directive.time_to_live == 10 * SECOND
+        assert told.execution is not None
+        assert make.lease_of(told.execution).expires_at == NOW + SECOND + MINUTE
+
+    def test_repeated_tells_of_a_cancellation_in_between(self) -> None:
+        one = make.reported(RUNNING, now=NOW, sequence=1).execution
+        assert one is not None
+        one = cancel(one, make.cancellation(), 10 * SECOND)
+        told = make.reported(one, now=NOW + SECOND, sequence=1)
+        assert told.directive.replayed
+        assert told.directive.time_to_live == 10 * SECOND
 
     def test_of_what_failed_names_the_system_and_the_failure(self) -> None:
         specs = [phase_spec("a", retry_policy=ONCE), phase_spec("b", parallel=True)]
         one = make.failed(make.leased(make.execution(specs), 1), now=NOW + SECOND)
         told = make.reported(one, position=1, now=NOW + 2 * SECOND)
         assert told.directive.action is DirectiveAction.CANCEL
-        assert told.directive.time_to_live == DEFAULT_GRACE - SECOND
+        assert told.directive.time_to_live == DEFAULT_GRACE
         cancellation = told.directive.cancellation
         assert cancellation is not None
         assert (cancellation.cancelled_by, cancellation.reason) == ("system", "it broke")

@@ -27,6 +27,8 @@ from tests.support.clock import START as NOW
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 LEASE = timedelta(seconds=30)
+#: Longest time until a worker of such a lease hears that it is to stop.
+SILENCE = timedelta(seconds=5)
 DONE = Completed(text_payload("done"))
 BROKEN = Failure(code="BROKEN", message="it broke")
 #: Retries at once and without end in sight, so that delays do not matter.

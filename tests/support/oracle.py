@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 LEASE = 30.0
+SILENCE = 5.0
 TERMINAL = {"completed", "failed", "cancelled"}
 
 
@@ -27,6 +28,8 @@ class Phase:
     next_at: float = 0.0
     lease_until: float = 0.0
     stop_by: float | None = None
+    #: Time to stop that its worker gets once it hears of it.
+    grace: float = 0.0
     held_until: float = 0.0
     #: Epoch and outcome of the lease that ended last; "" if no report ended it.
     ended_by: tuple[int, str] = (0, "")
@@ -132,6 +135,7 @@ class Oracle:
         phase.attempt += 1
         phase.epoch += 1
         phase.lease_until, phase.stop_by, phase.held_until = self.now + LEASE, None, 0.0
+        phase.grace = 0.0
         if one.status == "pending":
             one.status, one.begun = "running", True
         return phase.epoch
@@ -169,7 +173,9 @@ class Oracle:
             one.stopping = True
             for phase in one.phases:
                 if phase.status == "running":
-                    phase.stop_by = self.now + grace
+                    # It is told with its next report, unless nobody wants to wait for it.
+                    phase.stop_by = self.now + grace + (SILENCE if grace else 0.0)
+                    phase.grace = grace
         self._settle()
 
     def pause(self, name: str) -> None:
@@ -237,7 +243,9 @@ class Oracle:
         if phase.stop_by is None:
             phase.lease_until, phase.held_until = self.now + LEASE, 0.0
             return "continue"
-        phase.stop_by = max(phase.stop_by, phase.held_until)
+        told_by = max(phase.stop_by, phase.held_until)
+        phase.stop_by = self.now + phase.grace if phase.grace else told_by
+        phase.grace = 0.0
         phase.lease_until, phase.held_until = phase.stop_by, 0.0
         return "cancel"
 

@@ -97,13 +97,15 @@ async def waits(context: Context) -> None:
 
 
 class Stubborn:
-    """A handler that takes being told to stop for a rumour, until `relents`."""
+    """A handler that takes being told to stop for a rumour, so many times, until `relents`."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: int = 1) -> None:
+        self._times = times
         self.relents = asyncio.Event()
 
     async def __call__(self, context: Context) -> None:
         context.progress(1)
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.Event().wait()
+        for _ in range(self._times):
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.Event().wait()
         await self.relents.wait()

@@ -102,7 +102,7 @@ async def test_an_error_on_the_way_out_does_not_hide_that_it_was_cancelled(rig: 
 
 
 async def test_a_handler_that_does_not_stop_is_reported_before_the_grace_ends(rig: Rig) -> None:
-    stubborn = Stubborn()
+    stubborn = Stubborn(2)
     rig.handles()(stubborn)
 
     async with rig.running():
@@ -119,6 +119,19 @@ async def test_a_handler_that_does_not_stop_is_reported_before_the_grace_ends(ri
         await turns()
         assert rig.runner.running == 0
         assert len(rig.source.outcomes) == 1
+
+
+async def test_a_handler_that_outstays_the_grace_is_cancelled_without_any(rig: Rig) -> None:
+    rig.handles()(Stubborn())
+
+    async with rig.running():
+        given = assignment(heartbeat_interval=timedelta(seconds=1))
+        rig.source.say(given, CANCEL)
+        rig.source.offer(given)
+        await rig.passes(7)
+        assert rig.runner.running == 1
+        await rig.passes(2)
+        assert rig.runner.running == 0
 
 
 async def test_what_a_handler_tells_after_its_outcome_is_dropped(rig: Rig) -> None:

@@ -16,13 +16,9 @@ from phaseline.domain.execution import NO_CONTENT, Content, Execution, Phase
 from phaseline.domain.failure import Failure, FailureKind
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import Failed
-from phaseline.domain.timing import lease_end, run_deadline
+from phaseline.domain.timing import heartbeat_interval, lease_end, run_deadline
 from phaseline.domain.workflow import PhaseSpec
 
-# A third of the lease: two heartbeats may be lost before the lease is.
-_HEARTBEATS = 3
-# A worker learns with its next report that it is to stop, so it must not be silent for long.
-_LONGEST_SILENCE = timedelta(seconds=5)
 # Of a lease in an answer, besides what is counted: ids, times, the phase and its usage.
 _FRAME = 4 * 1024
 
@@ -116,7 +112,7 @@ class Assignments:
             lease_token=self._tokens.write(granted.slot, lease.epoch),
             fencing_token=lease.epoch,
             time_to_live=max(lease_end(lease) - now, timedelta()),
-            heartbeat_interval=min(lease.duration / _HEARTBEATS, _LONGEST_SILENCE),
+            heartbeat_interval=heartbeat_interval(lease),
             execution=execution,
             position=position,
             content=content,

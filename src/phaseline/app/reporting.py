@@ -56,9 +56,10 @@ class ReportPhase(msgspec.Struct, frozen=True):
         artifacts = self._artifacts(reported, view.now)
         changes = Changes(view)
         changes.change(_with_artifacts(reported.execution, slot.position, artifacts))
+        directive = self._directive(reported.directive, changes, view.now)
         changed, renewed = changes.versions()
         return Decision(
-            self._directive(reported.directive, changes, view.now),
+            directive,
             executions=changed,
             renewals=renewed,
             operations=reported.operations,
@@ -74,8 +75,11 @@ class ReportPhase(msgspec.Struct, frozen=True):
         if execution is None or directive.action is not DirectiveAction.CONTINUE:
             return directive
         # The usage that it reported may have used up a budget: it hears so at once.
-        told = work.directive(execution, self.ref.slot.position, now)
-        return msgspec.structs.replace(told, replayed=directive.replayed)
+        told = work.told(execution, self.ref.slot.position, now)
+        if told is not execution:
+            changes.renew(told)
+        news = work.directive(told, self.ref.slot.position, now)
+        return msgspec.structs.replace(news, replayed=directive.replayed)
 
     def _artifacts(
         self, reported: work.Reported, now: datetime

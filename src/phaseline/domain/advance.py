@@ -28,6 +28,7 @@ from phaseline.domain.lifecycle import (
 from phaseline.domain.timing import (
     TIMEOUT_MARGIN,
     begins_at,
+    heartbeat_interval,
     is_blocked,
     lease_end,
     run_deadline,
@@ -178,8 +179,17 @@ def _stopped(phase: Phase, trigger: PhaseTrigger, now: datetime, grace: timedelt
         status = phase_step(phase.status, trigger)
         return replace(phase, status=status, completed_at=now, next_attempt_at=None)
     if phase.lease is not None and phase.lease.stop_by is None:
-        return replace(phase, lease=replace(phase.lease, stop_by=now + grace))
+        return replace(phase, lease=_to_stop(phase.lease, now, grace))
     return phase
+
+
+def _to_stop(lease: Lease, now: datetime, grace: timedelta) -> Lease:
+    if not grace:
+        # Nobody waits for the worker: with its next report it hears that the lease has ended.
+        return replace(lease, stopped_at=now, stop_by=now)
+    # It hears with its next report that it is to stop, and has the whole grace from then on.
+    stop_by = now + heartbeat_interval(lease) + grace
+    return replace(lease, stopped_at=now, stop_by=stop_by, untold_grace=grace)
 
 
 def _end_overdue(

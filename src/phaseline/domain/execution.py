@@ -51,8 +51,11 @@ class Lease(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at: datetime
     #: When the attempt's own timeout is over.
     deadline: datetime | None = None
-    #: Set once its worker is to stop; the lease ends then at the latest.
+    #: Since when its worker is to stop, and when the lease ends then at the latest.
+    stopped_at: datetime | None = None
     stop_by: datetime | None = None
+    #: How long the worker has for it once it has heard of it; None if it has, or goes on.
+    untold_grace: timedelta | None = None
     #: The lease ends no earlier, whatever else says so: no server was there to take a report.
     held_until: datetime | None = None
     sequence: int = 0

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 # A worker ends its attempt itself and reports what was spent; the server steps in only if it
 # does not, so it must be the later of the two.
 TIMEOUT_MARGIN = timedelta(seconds=5)
+# A third of the lease: two heartbeats may be lost before the lease is.
+_HEARTBEATS = 3
+# A worker learns with its next report that it is to stop, so it must not be silent for long.
+_LONGEST_SILENCE = timedelta(seconds=5)
 
 
 def next_moment(execution: Execution) -> datetime | None:
@@ -32,6 +36,11 @@ def next_moment(execution: Execution) -> datetime | None:
         ):
             due = _earlier(due, begins_at(execution, phase))
     return due
+
+
+def heartbeat_interval(lease: Lease) -> timedelta:
+    """Return how often at least the worker that holds *lease* is to report."""
+    return min(lease.duration / _HEARTBEATS, _LONGEST_SILENCE)
 
 
 def lease_end(lease: Lease) -> datetime:

@@ -9,7 +9,7 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
-from phaseline.domain.advance import DEFAULT_GRACE, settle, summed, tick
+from phaseline.domain.advance import settle, summed, tick
 from phaseline.domain.attempts import complete_attempt, fail_attempt, release_attempt
 from phaseline.domain.errors import IllegalTransition
 from phaseline.domain.execution import EndedBy, Ending, Execution, Lease, Operation, Phase
@@ -153,16 +153,29 @@ def report(
     )
 
 
+def told(execution: Execution, position: int, now: datetime) -> Execution:
+    """
+    Return *execution* after its worker has been told of a phase what `directive` says.
+
+    Itself if that is no news to the worker. Of an execution that is to stop, this is when its grace
+    begins.
+    """
+    phase = execution.phases[position]
+    if phase.lease is None or phase.lease.untold_grace is None:
+        return execution
+    return execution.with_phase(position, _renewed(phase, phase.lease, now))
+
+
 def directive(execution: Execution, position: int, now: datetime) -> Directive:
     """Return what the worker that holds the lease of a phase has to do with it."""
     held = execution.phases[position].lease
     assert held is not None, "somebody holds it"
-    if held.stop_by is None:
+    if held.stopped_at is None:
         return Directive(DirectiveAction.CONTINUE, time_to_live=held.duration)
     return Directive(
         DirectiveAction.CANCEL,
         time_to_live=lease_end(held) - now,
-        cancellation=execution.cancellation or _stopped_by_system(execution, held.stop_by),
+        cancellation=execution.cancellation or _stopped_by_system(execution, held.stopped_at),
     )
 
 
@@ -231,19 +244,22 @@ def _wrong_result(
 
 
 def _renewed(phase: Phase, held: Lease, now: datetime) -> Phase:
-    expires_at, stop_by = now + held.duration, held.stop_by
-    if stop_by is not None:
-        # Once it is to stop, reports no longer put off its end; the grace is what is left. If that
-        # passed while no server was there to tell of it, it is what the lease was held for.
-        expires_at = stop_by = max(stop_by, held.held_until or stop_by)
-    renewed = replace(held, expires_at=expires_at, stop_by=stop_by, held_until=None)
-    return replace(phase, lease=renewed)
+    if held.stop_by is None:
+        renewed = replace(held, expires_at=now + held.duration, held_until=None)
+        return replace(phase, lease=renewed)
+    if held.untold_grace is not None:
+        stop_by = now + held.untold_grace
+    else:
+        # Reports no longer put off its end. If that passed while no server was there to take them,
+        # it is what the lease was held for.
+        stop_by = max(held.stop_by, held.held_until or held.stop_by)
+    ending = replace(held, expires_at=stop_by, stop_by=stop_by, untold_grace=None, held_until=None)
+    return replace(phase, lease=ending)
 
 
-def _stopped_by_system(execution: Execution, stop_by: datetime) -> Cancellation:
+def _stopped_by_system(execution: Execution, since: datetime) -> Cancellation:
     assert execution.failure is not None, "only a cancellation or a failure stops an execution"
-    # Who cancels may choose the grace; what fails gets the default.
-    return Cancellation(stop_by - DEFAULT_GRACE, "system", execution.failure.message)
+    return Cancellation(since, "system", execution.failure.message)
 
 
 def _refusal(phase: Phase, epoch: int, outcome: Outcome | None) -> Directive:

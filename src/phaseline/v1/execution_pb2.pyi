@@ -316,7 +316,9 @@ class Cancellation(_message.Message):
     """The reason given."""
     @_builtins.property
     def cancelled_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was accepted; completed_at tells when everything had stopped."""
+        """When it was asked for, or the server decided on it. Each worker hears of it with its next
+        report; completed_at of the execution tells when everything had stopped.
+        """
 
     def __init__(
         self,

@@ -1200,7 +1200,9 @@ class CancelRequest(_message.Message):
     """Idempotency key."""
     @_builtins.property
     def grace_period(self) -> _duration_pb2.Duration:
-        """How long workers may take to stop, at most 10 min; 30 s if unset."""
+        """How long a worker may take to stop once it is told so, which is with its next report: at most
+        10 min; 30 s if unset. With 0 the execution does not wait for its workers.
+        """
 
     def __init__(
         self,

@@ -157,6 +157,9 @@ class Attempt:
     def give_up(self) -> None:
         """Report that it stopped, whether its handler has ended or not."""
         self.finish(self.stopped())
+        if self.context.stop_reason is StopReason.CANCELLED:
+            # Its time to end by itself is over.
+            self.kill()
 
     def kill(self) -> None:
         """Interrupt the handler; if that was done before, it now stops without any grace."""
