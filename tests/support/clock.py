@@ -74,6 +74,10 @@ class ManualClock:
         finally:
             timer.cancel()
 
+    def pass_(self, by: timedelta) -> None:
+        """Move on within a turn, as time does while something runs; nobody is called for it."""
+        self._elapsed += by
+
     async def advance(self, by: timedelta) -> None:
         """Move on, stopping at every time due on the way so that each timer sees its own time."""
         target = self._elapsed + by

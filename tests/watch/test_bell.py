@@ -4,9 +4,24 @@ import asyncio
 from datetime import timedelta
 
 from phaseline.watch.bell import Bell, Waker
+from phaseline.watch.waking import Waking
 from tests.support.clock import ManualClock, turns
 
 SECOND = timedelta(seconds=1)
+
+
+class SlowSleeper(Waker):
+    """Somebody for whom time passes once woken."""
+
+    def __init__(self, clock: ManualClock, took: float) -> None:
+        super().__init__(clock)
+        self._took, self._clock_of_test = timedelta(seconds=took), clock
+        self.woken = 0
+
+    def wake(self) -> bool:
+        self.woken += 1
+        self._clock_of_test.pass_(self._took)
+        return True
 
 
 def sleeping(waker: Waker, until: float = float("inf")) -> asyncio.Task[None]:
@@ -14,7 +29,7 @@ def sleeping(waker: Waker, until: float = float("inf")) -> asyncio.Task[None]:
 
 
 def bell_of(clock: ManualClock, wakers: int, pause: float = 1.0) -> tuple[Bell, list[Waker]]:
-    bell = Bell(clock, since=0, pause_seconds=pause)
+    bell = Bell(clock, Waking(), since=0, pause_seconds=pause)
     woken = [Waker(clock) for _ in range(wakers)]
     for waker in woken:
         bell.add(waker)
@@ -107,10 +122,36 @@ async def test_a_bell_that_woke_many_is_silent_for_a_while() -> None:
     assert bell.horizon(3) == 3
 
 
+async def test_whom_the_next_change_finds_busy_rest_longer_than_they_took() -> None:
+    clock = ManualClock()
+    bell, _ = bell_of(clock, 1, pause=0.0)
+    slow = SlowSleeper(clock, took=1.0)
+    bell.add(slow)
+    ring(bell, 1)
+    ring(bell, 2)
+    await turns()
+    await clock.advance(2 * SECOND)
+    assert (slow.woken, bell.horizon(2)) == (1, 1)
+    await clock.advance(SECOND)
+    assert (slow.woken, bell.horizon(2)) == (2, 2)
+
+
+async def test_who_is_done_before_the_next_change_rests_no_longer_than_the_pause() -> None:
+    clock = ManualClock()
+    bell, _ = bell_of(clock, 1, pause=0.0)
+    slow = SlowSleeper(clock, took=1.0)
+    bell.add(slow)
+    ring(bell, 1)
+    await turns()
+    ring(bell, 2)
+    assert (slow.woken, bell.horizon(2)) == (2, 2)
+
+
 async def test_who_did_not_sleep_costs_no_pause() -> None:
     clock = ManualClock()
     bell, _ = bell_of(clock, 5)
     ring(bell, 1)
+    await turns()
     ring(bell, 2)
     assert bell.horizon(2) == 2
 
@@ -118,6 +159,7 @@ async def test_who_did_not_sleep_costs_no_pause() -> None:
 async def test_a_bell_tells_what_need_not_be_read() -> None:
     bell, _ = bell_of(ManualClock(), 1)
     ring(bell, 5)
+    await turns()
     ring(bell, 9)
     assert [bell.quiet_until(after, head=12) for after in (0, 4, 5, 8, 9, 12)] == [
         4,
@@ -130,14 +172,14 @@ async def test_a_bell_tells_what_need_not_be_read() -> None:
 
 
 async def test_a_bell_knows_nothing_of_what_was_before_it() -> None:
-    bell = Bell(ManualClock(), since=7)
+    bell = Bell(ManualClock(), Waking(), since=7)
     assert bell.quiet_until(6, head=9) == 6
     assert bell.quiet_until(7, head=9) == 9
 
 
 async def test_a_bell_never_leads_back() -> None:
     """A snapshot may be of a revision that this process has not heard of yet."""
-    bell = Bell(ManualClock(), since=7)
+    bell = Bell(ManualClock(), Waking(), since=7)
     assert bell.quiet_until(12, head=9) == 12
 
 
@@ -145,6 +187,7 @@ async def test_a_bell_forgets_old_revisions_and_says_so() -> None:
     bell, _ = bell_of(ManualClock(), 0)
     for revision in range(1, 200):
         ring(bell, revision)
+        await turns(1)
     assert bell.quiet_until(1, head=199) == 1, "it cannot tell"
     assert bell.quiet_until(198, head=199) == 198
     assert bell.quiet_until(199, head=250) == 250

@@ -1,6 +1,7 @@
 """Whom the signal wakes."""
 
 import asyncio
+from contextlib import ExitStack
 
 from phaseline.app.queries import ExecutionFilter
 from phaseline.domain.ids import Key
@@ -153,6 +154,37 @@ async def test_a_change_elsewhere_ends_the_wait() -> None:
     signal.advance(3)
     await turns()
     assert waiting.done()
+
+
+async def test_who_waits_for_an_answer_does_not_wait_behind_watchers() -> None:
+    database = Database()
+    heard = Heard(database)
+    key = Key(WORKSPACE, "a")
+    with ExitStack() as watching:
+        for at in range(100):
+            watching.enter_context(heard.signal.execution_bell(key, heard.sleeping(f"{at}")))
+        await turns()
+        waiting = asyncio.create_task(heard.signal.changed(key, after=0))
+        await turns(2)
+        heard.signal.committed(database.commit(change("a")))
+        await turns(3)
+        assert waiting.done()
+        assert not all(sleep.done() for sleep in heard.sleeps.values())
+        await turns()
+        assert all(sleep.done() for sleep in heard.sleeps.values())
+
+
+async def test_nothing_is_kept_of_a_wait_that_was_given_up() -> None:
+    database = Database()
+    signal = Heard(database).signal
+    key = Key(WORKSPACE, "a")
+    first, second = (asyncio.create_task(signal.changed(key, after=0)) for _ in range(2))
+    await turns()
+    first.cancel()
+    await turns()
+    signal.committed(database.commit(change("a")))
+    await turns()
+    assert (first.cancelled(), second.done()) == (True, True)
 
 
 async def test_the_writer_is_not_held_up_by_those_who_are_woken() -> None:

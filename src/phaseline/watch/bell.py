@@ -7,10 +7,13 @@ from bisect import bisect_right
 from math import inf
 
 from phaseline.watch.ports import Clock, Timer
+from phaseline.watch.waking import Waking
 
-#: How long a bell is silent for each watcher that it woke: about twice what waking one costs, so
-#: that watchers which can never get enough leave half of the time to everybody else.
-PAUSE_SECONDS = 100e-6
+#: A bell is silent at least so long for each watcher that it woke.
+PAUSE_SECONDS = 50e-6
+#: Those whom the next change finds not done with the last one can never get enough. After so many
+#: times as long as they took they are woken again, and leave the rest to everybody else.
+_REST = 3.0
 
 _KEPT_REVISIONS = 64
 
@@ -75,8 +78,10 @@ class Bell:
     who are awake all the same do not run ahead one by one.
     """
 
-    def __init__(self, clock: Clock, *, since: int, pause_seconds: float = PAUSE_SECONDS) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Clock, waking: Waking, *, since: int, pause_seconds: float = PAUSE_SECONDS
+    ) -> None:
+        self._clock, self._waking = clock, waking
         self._pause = pause_seconds
         self._wakers: dict[Waker, None] = {}
         #: It knows of all revisions past this one.
@@ -84,8 +89,10 @@ class Bell:
         self._revisions: list[int] = []
         #: The oldest revision that it has yet to ring for.
         self._held: int | None = None
+        #: Some whom it rang for had no turn yet.
+        self._is_ringing = False
+        self._rang_at = self._free_at = -inf
         self._timer: Timer | None = None
-        self._free_at = -inf
 
     @property
     def is_idle(self) -> bool:
@@ -120,7 +127,7 @@ class Bell:
 
     def ring(self) -> None:
         """Wake those who wait, now or after the pause."""
-        if self._held is None or self._timer is not None:
+        if self._held is None or self._is_ringing or self._timer is not None:
             return
         if self._clock.time() >= self._free_at:
             self._wake_all()
@@ -142,5 +149,15 @@ class Bell:
 
     def _wake_all(self) -> None:
         self._timer = self._held = None
-        woken = sum(waker.wake() for waker in self._wakers)
-        self._free_at = self._clock.time() + woken * self._pause
+        self._is_ringing = True
+        self._rang_at = self._clock.time()
+        self._waking.wake(self._wakers, self._rang)
+
+    def _rang(self, woken: int) -> None:
+        self._is_ringing = False
+        now = self._clock.time()
+        self._free_at = self._rang_at + woken * self._pause
+        if self._held is not None:
+            self._free_at = max(self._free_at, now + (now - self._rang_at) * _REST)
+        if self._wakers:
+            self.ring()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from phaseline.watch.bell import PAUSE_SECONDS, Bell, Waker
 from phaseline.watch.ports import Clock
 from phaseline.watch.scope import Scope
 from phaseline.watch.tail import Tail
+from phaseline.watch.waking import Waking
 
 Name = TypeVar("Name")
 
@@ -28,12 +29,15 @@ class Signal:
     def __init__(self, clock: Clock, tail: Tail, *, pause_seconds: float = PAUSE_SECONDS) -> None:
         self.tail = tail
         self._clock, self._pause = clock, pause_seconds
+        self._waking = Waking()
         #: The bells know of every revision up to here.
         self._announced = tail.head
         self._fresh: list[Commit] = []
         self._missed = 0
         self._is_due = False
         self._grew = asyncio.Event()
+        #: Of each execution those who wait for its next change.
+        self._waiting: dict[Key, dict[asyncio.Future[None], None]] = {}
         self._executions: dict[Key, Bell] = {}
         self._trees: dict[Key, Bell] = {}
         self._scopes: dict[str, dict[Scope, Bell]] = {}
@@ -69,10 +73,8 @@ class Signal:
         *after* is the head before the caller looked. An older one may be past telling; then this
         returns at once, for another look.
         """
-        waker = Waker(self._clock)
-        with self.execution_bell(key, waker):
-            while self.tail.last_revision(key) <= after and after >= self.tail.floor:
-                await waker.sleep()
+        while self.tail.last_revision(key) <= after and after >= self.tail.floor:
+            await self._news_of(key)
 
     async def reached(self, revision: int) -> None:
         """Return once everybody could hear of *revision*."""
@@ -110,11 +112,32 @@ class Signal:
         """Return up to which revision nothing past *after* concerns those who wait for *bell*."""
         return bell.quiet_until(after, self._announced)
 
+    async def _news_of(self, key: Key) -> None:
+        # Without a bell: one caller waits for this one answer, and shall not do so behind watchers.
+        news = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(key, {})
+        waiting[news] = None
+        try:
+            await news
+        finally:
+            del waiting[news]
+            if not waiting and self._waiting.get(key) is waiting:
+                del self._waiting[key]
+
+    def _tell(self, keys: Iterable[Key]) -> None:
+        """End the waits for news of these executions."""
+        for key in keys:
+            for news in self._waiting.get(key, ()):
+                if not news.done():
+                    news.set_result(None)
+
     @contextmanager
     def _listening(self, bells: dict[Name, Bell], name: Name, waker: Waker) -> Iterator[Bell]:
         bell = bells.get(name)
         if bell is None:
-            bell = bells[name] = Bell(self._clock, since=self._announced, pause_seconds=self._pause)
+            bell = bells[name] = Bell(
+                self._clock, self._waking, since=self._announced, pause_seconds=self._pause
+            )
         bell.add(waker)
         try:
             yield bell
@@ -134,10 +157,12 @@ class Signal:
         fresh, self._fresh = self._fresh, []
         touched: dict[Bell, None] = {}
         if self._missed > self._announced:
+            self._tell(self._waiting)
             for bell in self._all_bells():
                 bell.miss(self._missed)
                 touched[bell] = None
         for commit in fresh:
+            self._tell(entry.key for entry in commit.entries)
             for entry in commit.entries:
                 for bell in self._bells_for(entry):
                     bell.note(commit.revision)
