@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from phaseline.domain import work
 from phaseline.domain.advance import DEFAULT_GRACE, hold_leases, settle, tick
 from phaseline.domain.control import cancel, pause, resume
 from phaseline.domain.execution import EndedBy, Execution
@@ -292,6 +293,15 @@ class TestHoldLeases:
         assert told.directive.time_to_live == LEASE - SECOND
         assert told.execution is not None
         assert told.execution.due_at == away + LEASE
+
+    def test_ends_what_a_worker_inside_the_server_before_had(self) -> None:
+        request = make.lease_request(is_embedded=True)
+        one = work.lease(make.execution(2), 0, request, "digest", NOW)
+        one = hold_leases(one, NOW + SECOND)
+        assert one.due_at == NOW + SECOND
+        one = tick(one, NOW + SECOND)
+        assert statuses(one) == ("running", "ready", "pending")
+        assert make.phase(one).attempts[0].failure.kind is FailureKind.WORKER_LOST  # type: ignore[union-attr]
 
 
 class TestSums:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import grpc
@@ -77,6 +79,28 @@ def test_a_repeated_start_makes_one_execution_wherever_the_first_try_died(
         again = executions.Execute(start)
         assert again.created == (point == "commit.before")
         assert executions.List(pb.ListRequest()).total_size == 1
+
+
+def test_what_a_worker_inside_a_killed_server_did_begins_again_at_once(tmp_path: Path) -> None:
+    database, pipe = tmp_path / "phaseline.db", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    spec = workflow_pb2.PhaseSpec(phase_id="only", handler="command")
+    script = f'test "$PHASELINE_ATTEMPT" = 1 || exit 0; echo $$ > "{pipe}"; exec sleep 600'
+    spec.config.update({"script": script})
+    slow = workflow_pb2.Workflow(workflow_id="slow", phases=[spec])
+    with ServerProgram(database, command="dev") as server, server.channel() as channel:
+        stubs = Stubs(channel)
+        stubs.workflows.ApplyWorkflow(workflow_service_pb2.ApplyWorkflowRequest(workflow=slow))
+        started = stubs.executions.Execute(pb.ExecuteRequest(workflow_id="slow"))
+        orphan = int(pipe.read_text())
+        server.kill()
+    os.kill(orphan, signal.SIGKILL)
+    with ServerProgram(database, command="dev") as server, server.channel() as channel:
+        # Far less than the lease that the first one held.
+        request = pb.WaitRequest(execution_id=started.execution_id)
+        done = Stubs(channel).executions.Wait(request, timeout=10)
+        assert done.execution.status == execution_pb2.EXECUTION_STATUS_COMPLETED
+        assert done.execution.retry_count == 1
 
 
 def test_a_worker_goes_on_with_its_lease_after_the_server_was_killed(tmp_path: Path) -> None:

@@ -84,8 +84,9 @@ def hold_leases(execution: Execution, now: datetime) -> Execution:
     """
     Return *execution* with each lease held for as long as it was made for, from *now* on.
 
-    For a server that starts: while none was there, workers could report to nobody. Itself if
-    nothing is leased.
+    For a server that starts, the only one of its database: while none was there, workers could
+    report to nobody. Those inside the one before have ended with it, and their leases end now.
+    Itself if nothing is leased.
     """
     if not any(True for _ in execution.leases()):
         return execution
@@ -214,4 +215,6 @@ def _end_overdue(
 
 
 def _held(lease: Lease, now: datetime) -> Lease:
+    if lease.is_embedded:
+        return replace(lease, expires_at=min(lease.expires_at, now), held_until=None)
     return replace(lease, held_until=max(now + lease.duration, lease.held_until or now))

@@ -58,6 +58,8 @@ class Lease(msgspec.Struct, frozen=True, omit_defaults=True):
     untold_grace: timedelta | None = None
     #: The lease ends no earlier, whatever else says so: no server was there to take a report.
     held_until: datetime | None = None
+    #: Its worker is in the process of the server that leased it.
+    is_embedded: bool = False
     sequence: int = 0
     usage_by_model: tuple[ModelUsage, ...] = ()
     credits_nanos: int = 0

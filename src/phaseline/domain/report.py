@@ -161,3 +161,5 @@ class LeaseRequest(msgspec.Struct, frozen=True):
     max_phases: int = 1
     wait: timedelta = timedelta(seconds=30)
     lease_duration: timedelta = timedelta(seconds=30)
+    #: The worker is in the process of the server that it asks, and ends with it.
+    is_embedded: bool = False

@@ -77,6 +77,7 @@ def lease(
         started_at=now,
         expires_at=now + request.lease_duration,
         deadline=None if spec.timeout is None else now + spec.timeout,
+        is_embedded=request.is_embedded,
     )
     leased = replace(
         phase,

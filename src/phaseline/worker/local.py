@@ -25,7 +25,7 @@ class LocalSource:
 
     async def lease(self, request: LeaseRequest) -> list[Assignment]:
         """Return phases, as soon as there is one, or none when the wait is over."""
-        assigned = await self._work.lease(self._caller, request, request.wait)
+        assigned = await self._work.lease(self._caller, _from_inside(request), request.wait)
         return [_assignment(each) for each in assigned]
 
     async def report(
@@ -34,7 +34,8 @@ class LocalSource:
         """Store reports of different leases, and lease more phases without waiting for any."""
         # By way of messages, since those are what is checked.
         told = read_reports([report_message(report) for report in reports], self._sizes)
-        reported = await self._work.report(self._caller, [each.report for each in told], next)
+        more = None if next is None else _from_inside(next)
+        reported = await self._work.report(self._caller, [each.report for each in told], more)
         directives = [
             msgspec.structs.replace(directive, rejections=each.rejections)
             if each.rejections
@@ -42,6 +43,10 @@ class LocalSource:
             for directive, each in zip(reported.directives, told, strict=True)
         ]
         return directives, [_assignment(each) for each in reported.leased]
+
+
+def _from_inside(request: LeaseRequest) -> LeaseRequest:
+    return msgspec.structs.replace(request, is_embedded=True)
 
 
 def _assignment(assigned: Assigned) -> Assignment:
