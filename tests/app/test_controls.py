@@ -1,10 +1,10 @@
 """Controls over the store: each acts, its answer says what happened, and a repeat acts once."""
 
 import asyncio
-import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, select
 
 from phaseline.app.limits import Limits
 from phaseline.domain.errors import (
@@ -17,9 +17,13 @@ from phaseline.domain.errors import (
 from phaseline.domain.failure import Cancellation
 from phaseline.domain.payload import text_payload
 from phaseline.domain.report import Completed, DirectiveAction, OperationReport, Progress
+from phaseline.store.tables import metadata
 from tests.support import make
 from tests.support.app import App, opened
+from tests.support.databases import BOTH
 from tests.support.make import DONE, LEASE, MINUTE, ONCE, SECOND, SILENCE, phase_spec
+
+pytestmark = pytest.mark.databases(*BOTH)
 
 
 class TestCancel:
@@ -303,7 +307,8 @@ class TestPurge:
             )
             await one.report(assigned, make.broken(message="s3cr3t-failure"))
             await one.purge("e1")
-        rows = _rows(path)
+        async with opened(path) as two:
+            rows = await _rows(two)
         assert b"l4b3l" in rows
         assert b"s3cr3t" not in rows
 
@@ -360,10 +365,11 @@ async def test_repeated_controls_in_one_batch_act_once(app: App) -> None:
     assert len({one.revision for one in answers}) == 1
 
 
-def _rows(path: Path) -> bytes:
-    """Return all rows of all tables; free pages of the file may keep what was erased."""
-    connection = sqlite3.connect(path)
-    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    rows = [repr(connection.execute(f"SELECT * FROM {name}").fetchall()) for (name,) in names]
-    connection.close()
-    return "\n".join(rows).encode()
+async def _rows(app: App) -> bytes:
+    """Return all rows of all tables; free pages of the database may keep what was erased."""
+
+    def read(connection: Connection) -> bytes:
+        tables = metadata.sorted_tables
+        return "\n".join(repr(connection.execute(select(each)).all()) for each in tables).encode()
+
+    return await app.store.database.read(read)

@@ -4,6 +4,8 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from phaseline.app.limits import Limits
 from phaseline.domain.report import (
     AbandonReason,
@@ -12,7 +14,10 @@ from phaseline.domain.report import (
 from phaseline.domain.workflow import RetryPolicy
 from tests.support import make
 from tests.support.app import App, opened, reporting
+from tests.support.databases import BOTH
 from tests.support.make import DONE, LEASE, MINUTE, ONCE, SECOND, phase_spec
+
+pytestmark = pytest.mark.databases(*BOTH)
 
 
 class TestTime:

@@ -18,7 +18,7 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(database_kind: str, tmp_path: Path) -> AsyncIterator[Stage]:
     """A new store with a workflow of two phases in it."""
     async with staged(tmp_path / "phaseline.db") as stage:
         yield stage

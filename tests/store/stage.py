@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,14 +18,16 @@ from phaseline.domain.start import Place as Spot
 from phaseline.domain.start import StartRequest, start
 from phaseline.domain.workflow import Workflow
 from phaseline.store.batch import Loaded
-from phaseline.store.commit import Place, Work
+from phaseline.store.commit import Work
 from phaseline.store.faults import Point
-from phaseline.store.opening import SqliteBackend, Store, open_store
+from phaseline.store.opening import Store, open_store
+from phaseline.store.place import Place
 from phaseline.store.stale import Tidying
 from phaseline.store.working import Working
-from phaseline.store.writer import GroupWriter
+from phaseline.store.writer import Backend, GroupWriter
 from tests.support import make
 from tests.support.clock import ManualClock, turns
+from tests.support.databases import places
 
 T = TypeVar("T")
 
@@ -59,6 +61,9 @@ class Heard:
         if self.fails:
             raise RuntimeError("nobody listens")
 
+    def advance(self, head: int) -> None:
+        raise AssertionError("nobody else commits")
+
     @property
     def revisions(self) -> list[int]:
         return [commit.revision for commit in self.commits]
@@ -90,13 +95,16 @@ class Gate:
 class FailingBackend:
     """`Backend` that raises what it is given, before or after it did what it was asked."""
 
-    def __init__(self, backend: SqliteBackend) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.works: list[Work] = []
         self.loads: list[Needs] = []
         self.before: list[Exception] = []
         self.after: list[Exception] = []
         self.on_place: list[Exception] = []
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        return self._backend.turn()
 
     async def load(self, needs: Needs, working: Working, loaded: Loaded) -> None:
         self.loads.append(needs)
@@ -163,7 +171,7 @@ class Stage:
     def __init__(self, store: Store) -> None:
         self.store, self.working = store, store.working
         self.clock, self.heard, self.gate = ManualClock(), Heard(), Gate()
-        self.backend = FailingBackend(SqliteBackend(store.database))
+        self.backend = FailingBackend(store.backend)
         encoder = PlainEncoder()
         self.writer = GroupWriter(
             self.backend,
@@ -171,10 +179,11 @@ class Stage:
             self.heard,
             encoder,
             self.clock,
-            place=store.place,
             tidy=Tidying(store.working, encoder),
             points=self.gate,
         )
+        if store.neighbours is not None:
+            store.neighbours.attach(self.heard, self.writer.wake)
         self.workflow = make.workflow(2)
 
     def execution(self, execution_id: str, **fields: object) -> Execution:
@@ -221,7 +230,7 @@ class Stage:
 @asynccontextmanager
 async def staged(path: Path, *, workflow: Workflow | None = None) -> AsyncIterator[Stage]:
     """Open the database at *path* with a writer that runs, for the block."""
-    stage = Stage(await open_store(str(path)))
+    stage = Stage(await open_store(await places().at(path)))
     running = asyncio.create_task(stage.writer.run())
     try:
         if stage.store.place.commits == 0:

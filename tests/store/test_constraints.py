@@ -124,7 +124,7 @@ def test_a_wrong_phase_is_refused(database: SqliteDatabase, wrong: Row, rule: st
 @pytest.mark.parametrize(
     ("sql", "rule"),
     [
-        ("only = 2", "only_one"),
+        ("number = 2", "is_alone"),
         ("trimmed = 1", "trimmed_is_past"),
         ("trimmed = -1", "trimmed_is_past"),
     ],

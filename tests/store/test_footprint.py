@@ -14,6 +14,7 @@ from phaseline.app.queries import ExecutionFilter, ExecutionQuery, Order
 from phaseline.domain.ids import Key
 from phaseline.domain.report import OperationReport
 from phaseline.store.commit import Work
+from phaseline.store.sqlite import SqliteDatabase
 from tests.support import make
 from tests.support.app import App, opened
 
@@ -44,7 +45,9 @@ def read(app: App) -> Iterator[list[str]]:
         if not statement.startswith("BEGIN"):
             statements.append(statement)
 
-    engine = app.store.database._reading
+    database = app.store.database
+    assert isinstance(database, SqliteDatabase)
+    engine = database._reading
     event.listen(engine, "before_cursor_execute", on_execute)
     yield statements
     event.remove(engine, "before_cursor_execute", on_execute)

@@ -17,6 +17,9 @@ from phaseline.domain.start import Place, StartRequest, start
 from tests.store.stage import Put, Stage, staged
 from tests.support import make
 from tests.support.app import App, opened
+from tests.support.databases import BOTH
+
+pytestmark = pytest.mark.databases(*BOTH)
 
 ALL = 1_000_000
 PENDING, RUNNING, COMPLETED = (

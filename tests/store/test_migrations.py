@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from alembic import command
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from phaseline.domain.ids import Key
 from phaseline.store import migrate
 from phaseline.store.failures import SchemaUnknown
+from phaseline.store.postgres import postgres_url
 from phaseline.store.sqlite import SqliteDatabase
 from phaseline.store.tables import metadata
 from tests.support.app import opened
+from tests.support.databases import Databases
 
 VERSIONS = Path(__file__).parent / "versions"
 
@@ -66,6 +69,31 @@ def test_a_migrated_database_has_the_shape_of_the_tables(engine: Engine) -> None
     with engine.connect() as migrated, fresh.connect() as made:
         assert shape(migrated) == shape(made)
     fresh.dispose()
+
+
+async def test_so_it_has_on_postgresql(postgresql: Databases) -> None:
+    url = await asyncio.to_thread(postgresql.take)
+
+    def both(connection: Connection) -> tuple[dict[str, Any], dict[str, Any]]:
+        migrated = shape(connection)
+        # Gone with the transaction that it is made in.
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+        return migrated, shape(connection)
+
+    engine = create_async_engine(postgres_url(url))
+    async with engine.connect() as connection:
+        migrated, made = await connection.run_sync(both)
+    await engine.dispose()
+    assert migrated == made
+    # What the order of ids is must not depend on the locale of the server.
+    assert {
+        column[0]
+        for table in made.values()
+        for column in table["columns"]
+        if column[1].startswith("VARCHAR") and not column[1].endswith('COLLATE "C"')
+    } == set()
+    await asyncio.to_thread(postgresql.give_back, url)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +170,7 @@ def test_a_failing_migration_leaves_the_database_as_it_was(
     def fail() -> dict[str, object]:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(migrate, "_new_identity", fail)
+    monkeypatch.setattr(migrate, "new_identity", fail)
     with pytest.raises(RuntimeError, match="out of luck"):
         migrate.upgrade(engine)
     with engine.connect() as connection:

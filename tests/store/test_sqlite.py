@@ -17,7 +17,11 @@ from phaseline.domain.errors import Unavailable
 from phaseline.domain.ids import Key
 from phaseline.store.failures import DatabaseInUse
 from phaseline.store.opening import open_store, sqlite_path
+from phaseline.store.sqlite import SqliteDatabase
 from tests.store.stage import Stage, staged
+from tests.support.databases import SQLITE
+
+pytestmark = pytest.mark.databases(SQLITE)
 
 #: More than fits into the room that is left on the pages.
 MANY = [f"many-{at}" for at in range(100)]
@@ -133,6 +137,7 @@ class TestReading:
 
     async def test_a_cancelled_read_leaves_its_connection_free(self, stage: Stage) -> None:
         database = stage.store.database
+        assert isinstance(database, SqliteDatabase)
         for _ in range(20):
             reading = asyncio.ensure_future(stage.rows("execution_id", "executions"))
             await asyncio.sleep(0)
@@ -225,6 +230,7 @@ class TestLosing:
         await stage.start("e")
         path = tmp_path / "phaseline.db"
         database = stage.store.database
+        assert isinstance(database, SqliteDatabase)
         real = database._files.check
         calls: list[str] = []
 

@@ -17,7 +17,12 @@ from phaseline.store.statements import ADD_EXECUTION
 from tests.store.stage import Put, Raising, Stage, staged, until
 from tests.support import make
 from tests.support.clock import turns
+from tests.support.databases import BOTH, SQLITE
 
+pytestmark = pytest.mark.databases(*BOTH)
+
+#: What both databases say of a second row with the same key.
+TWICE = 'UNIQUE constraint failed: contents|unique constraint "pk_contents"'
 AWAY = StoreFailed("the disk is full")
 CONTENT = Content(task="once")
 
@@ -149,7 +154,7 @@ class TestRefusing:
         before = stage.writer.post(Put((stage.execution("before"),)))
         refused = stage.writer.post(twice("x"))
         after = stage.writer.post(Put((stage.execution("after"),)))
-        with pytest.raises(Exception, match="UNIQUE constraint failed: contents"):
+        with pytest.raises(Exception, match=TWICE):
             await refused
         assert ((await before).revision, (await after).revision) == (1, 2)
         assert await stage.stored() == {"before": 1, "after": 2}
@@ -225,6 +230,7 @@ class TestFailing:
         leased = await asyncio.wait_for(stage.stand().answer(), 5)
         assert [granted.slot.key.execution_id for granted in leased.answer] == ["e"]
 
+    @pytest.mark.databases(SQLITE)
     async def test_nothing_is_committed_while_it_is_in_doubt(self, stage: Stage) -> None:
         stage.backend.after.append(AWAY)
         stage.backend.on_place.extend([AWAY, AWAY])
@@ -243,6 +249,7 @@ class TestFailing:
         await stage.start("e")
         assert (await stage.stored())["e"] == 1
 
+    @pytest.mark.databases(SQLITE)
     async def test_a_database_that_somebody_else_wrote_to_takes_nothing_more(
         self, stage: Stage
     ) -> None:
@@ -373,7 +380,7 @@ class TestStanding:
 
         standing, waiting = stage.writer.stand(Wrong()), stage.stand("right")
         started = stage.writer.post(Put((stage.execution("e"),)))
-        with pytest.raises(Exception, match="UNIQUE constraint failed: contents"):
+        with pytest.raises(Exception, match=TWICE):
             await standing.answer()
         assert (await started).revision == 1
         assert len((await waiting.answer()).answer) == 1

@@ -40,6 +40,7 @@ from phaseline.store.writer import GroupWriter
 from phaseline.wire.encoder import Encoder
 from tests.support import make
 from tests.support.clock import ManualClock
+from tests.support.databases import places
 
 AT_ONCE = timedelta()
 # Shared by all, so that a poll after a restart is another than one before it.
@@ -70,6 +71,13 @@ class Heard:
     def committed(self, commit: Commit) -> None:
         self.head = commit.revision
         self.commits.append(commit)
+        self._tell()
+
+    def advance(self, head: int) -> None:
+        self.head = head
+        self._tell()
+
+    def _tell(self) -> None:
         came, self._came = self._came, asyncio.Event()
         came.set()
 
@@ -267,14 +275,16 @@ async def opened(
     prices: dict[str, Price] | None = None,
 ) -> AsyncIterator[App]:
     """Open the database at *path* and run the use-cases over it, for the block."""
-    if _is_missing(path):
+    if not places().are_shared and _is_missing(path):
         await new_database(path)
-    store = await open_store(str(path))
+    store = await open_store(await places().at(path))
     app = App(store, clock or ManualClock(), limits or Limits(), prices or {})
+    keeping_up = asyncio.create_task(store.keep_up())
     writing = asyncio.create_task(app.writer.run())
     try:
         yield app
     finally:
         app.writer.close()
         await writing
+        keeping_up.cancel()
         await store.close()

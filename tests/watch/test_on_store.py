@@ -136,6 +136,9 @@ class Served(Serving):
         self.ledger.committed(commit)
         self.signal.committed(commit)
 
+    def advance(self, head: int) -> None:
+        raise AssertionError("nobody else commits")
+
 
 @asynccontextmanager
 async def served(path: Path, ledger: Ledger) -> AsyncIterator[Served]:

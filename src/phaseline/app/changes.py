@@ -79,6 +79,9 @@ class Announcer(Protocol):
     def committed(self, commit: Commit) -> None:
         """Take note of *commit*; never blocks and never fails."""
 
+    def advance(self, head: int) -> None:
+        """Take note that others committed up to *head*, and that the log alone tells what."""
+
 
 class Feed(Protocol):
     """Knows how far commits have come."""

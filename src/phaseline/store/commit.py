@@ -18,7 +18,9 @@ from phaseline.domain.ids import Key
 from phaseline.store import rows
 from phaseline.store import statements as st
 from phaseline.store.batch import Batch
+from phaseline.store.place import NOWHERE, Place
 from phaseline.store.statements import Statement
+from phaseline.store.touched import Touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +31,10 @@ class Work:
     rows: Mapping[Statement, Sequence[rows.Row]]
     #: What needs more than rows, in the same transaction and after them.
     chores: Sequence[Callable[[Connection], object]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the database stands."""
-
-    epoch: str
-    #: Newest revision.
-    head: int
-    #: Transactions so far.
-    commits: int
+    #: Returns what others have to hear of.
+    touched: Callable[[], Touched] = Touched
+    #: Where it leaves the database.
+    place: Place = NOWHERE
 
 
 class Housekeeping(Protocol):
@@ -98,6 +93,8 @@ class _Preparation:
             work=Work(
                 {each: self._rows[each] for each in st.ORDER if each in self._rows},
                 list(self._chores(housekeeping)),
+                partial(Touched.by, self._batch),
+                place,
             ),
             commit=Commit(self._revision, tuple(self._entries)),
             place=place,

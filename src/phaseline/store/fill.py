@@ -229,3 +229,6 @@ class _Nobody:
 
     def committed(self, commit: Commit) -> None:
         return
+
+    def advance(self, head: int) -> None:
+        return

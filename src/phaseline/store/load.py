@@ -37,6 +37,25 @@ def load(connection: Connection, needs: Needs, working: Working, loaded: Loaded)
         loaded.open[slot, closing.epoch] = _open_operations(connection, slot, closing)
 
 
+def is_known(needs: Needs, working: Working) -> bool:
+    """Whether memory holds all that *needs* names."""
+    if needs.requests or needs.children or needs.closings:
+        return False
+    if any(working.attempts.get((one.slot, one.epoch)) is None for one in needs.operations):
+        return False
+    if any(working.workflow(ref) is None for ref in needs.workflows):
+        return False
+    for key in (*needs.executions, *needs.trees, *needs.purges):
+        execution = working.get(key)
+        if execution is None:
+            return False
+        workspace_id = key.workspace_id
+        for ancestor in execution.spec.ancestor_execution_ids:
+            if working.get(Key(workspace_id, ancestor)) is None:
+                return False
+    return True
+
+
 def _load_executions(
     connection: Connection, keys: Iterable[Key], working: Working, loaded: Loaded
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -25,7 +25,7 @@ from phaseline.store import pieces, rows, tables
 from phaseline.store.folding import fold, last_versions
 from phaseline.store.load import read_executions
 from phaseline.store.nesting import is_below
-from phaseline.store.reads import Readable, Snapshots
+from phaseline.store.reads import Memory, Readable, Snapshots
 from phaseline.store.tables import IS_ACTIVE
 from phaseline.store.working import Working
 
@@ -36,11 +36,12 @@ _e = tables.executions.c
 class TableLog:
     """`History` of watch/ports.py: the change log, and what it tells the changes of."""
 
-    def __init__(self, database: Readable, working: Working) -> None:
+    def __init__(self, database: Readable, working: Working, memory: Memory) -> None:
         self._snapshots = Snapshots(database)
-        self._working = working
+        self._working, self._memory = working, memory
 
     async def head(self) -> int:
+        await self._memory.current()
         return await self._snapshots.read(pieces.read_head)
 
     async def trimmed(self) -> int:
@@ -65,7 +66,8 @@ class TableLog:
             if descendants:
                 below = self._is_below(connection, key)
                 walks.append(_changes(key.workspace_id, after, until).where(*below))
-            return self._entries(connection, _whole_commits(connection, walks, limit))
+            found = _whole_commits(connection, walks, limit)
+            return entries_of(connection, found, self._working)
 
         return await self._snapshots.read(query)
 
@@ -83,7 +85,8 @@ class TableLog:
         last = last_versions(workspace_id, after=after, until=until, past=past, limit=limit)
 
         def query(connection: Connection) -> Sequence[Folded]:
-            entries = self._entries(connection, connection.execute(last).mappings().all())
+            found = connection.execute(last).mappings().all()
+            entries = entries_of(connection, found, self._working)
             return fold(connection, workspace_id, entries, after=after, until=until)
 
         return await self._snapshots.read(query)
@@ -91,6 +94,7 @@ class TableLog:
     async def active_page(
         self, workspace_id: str, matching: ExecutionFilter, *, after_id: str, limit: int
     ) -> ActivePage:
+        await self._memory.current()
         found: list[Execution] = []
         for execution in self._working.active_past(workspace_id, after_id):
             if matching.matches_status(execution.status) and matching.matches_spec(execution):
@@ -175,14 +179,34 @@ class TableLog:
         )
         return [_c.root_execution_id == spec.root_execution_id, below]
 
-    def _entries(self, connection: Connection, found: Sequence[RowMapping]) -> list[Entry]:
-        """Return the entries of rows, each with its execution for what never changes of it."""
-        keys = {Key(row["workspace_id"], row["execution_id"]) for row in found}
-        known = {key: self._working.get(key) for key in keys}
-        missing = [key for key, execution in known.items() if execution is None]
-        for execution in read_executions(connection, missing, self._working, phases=False):
-            known[execution.key] = execution
-        return [_entry(row, known[Key(row["workspace_id"], row["execution_id"])]) for row in found]
+
+def read_between(
+    connection: Connection, after: int, until: int, limit: int
+) -> Sequence[RowMapping]:
+    """Return changes of all workspaces past *after* up to *until*, in commit order."""
+    statement = (
+        select(tables.changes)
+        .where(_c.revision > after, _c.revision <= until)
+        .order_by(_c.revision)
+        .limit(limit)
+    )
+    return connection.execute(statement).mappings().all()
+
+
+def entries_of(
+    connection: Connection,
+    found: Sequence[RowMapping],
+    working: Working,
+    fresh: Mapping[Key, Execution] | None = None,
+) -> list[Entry]:
+    """Return the entries of rows, each with its execution for what never changes of it."""
+    fresh = fresh or {}
+    keys = {Key(row["workspace_id"], row["execution_id"]) for row in found}
+    known = {key: fresh.get(key) or working.get(key) for key in keys}
+    missing = [key for key, execution in known.items() if execution is None]
+    for execution in read_executions(connection, missing, working, phases=False):
+        known[execution.key] = execution
+    return [_entry(row, known[Key(row["workspace_id"], row["execution_id"])]) for row in found]
 
 
 def _changes(workspace_id: str, after: int, until: int) -> Select[Any]:

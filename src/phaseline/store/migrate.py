@@ -28,20 +28,26 @@ def upgrade(engine: Engine) -> None:
     Raises `SchemaUnknown` if a newer version of this program was there before.
     """
     with engine.begin() as connection:
-        has = _version(connection)
-        if has != NEWEST:
-            _migrate(connection, has)
-        if connection.execute(select(identity.c.only)).first() is None:
-            connection.execute(insert(identity), _new_identity())
+        bring_up(connection)
+
+
+def bring_up(connection: Connection) -> None:
+    """Do what `upgrade` does, in the transaction of *connection*."""
+    has = version_of(connection)
+    if has != NEWEST:
+        _migrate(connection, has)
+    if connection.execute(select(identity.c.number)).first() is None:
+        connection.execute(insert(identity), new_identity())
 
 
 def version(engine: Engine) -> tuple[str | None, str | None]:
     """Return the version that the database has, and the one that the program works with."""
     with engine.connect() as connection:
-        return _version(connection), NEWEST
+        return version_of(connection), NEWEST
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """Return the version that the database has; None for a new one."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version"))
@@ -76,9 +82,10 @@ def _config(connection: Connection) -> Config:
     return config
 
 
-def _new_identity() -> dict[str, object]:
+def new_identity() -> dict[str, object]:
+    """Return the row that makes a database another than all others."""
     return {
-        "only": 1,
+        "number": 1,
         "epoch": str(uuid4()),
         "secret": secrets.token_bytes(_SECRET_SIZE),
         "head": 0,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, select
 from sqlalchemy.engine import make_url
@@ -16,21 +17,25 @@ from sqlalchemy.exc import DBAPIError
 from phaseline.app.changes import Announcer
 from phaseline.app.ports import Clock, Encoder, Needs
 from phaseline.domain.advance import hold_leases
-from phaseline.domain.ids import Key
 from phaseline.store import migrate, tables
 from phaseline.store.batch import Loaded
-from phaseline.store.commit import Place, Work
+from phaseline.store.commit import Work
 from phaseline.store.failures import StoreFailed
 from phaseline.store.faults import Points
-from phaseline.store.load import load, read_active
+from phaseline.store.load import is_known, load, read_active
 from phaseline.store.log import TableLog
-from phaseline.store.reads import TableReads
+from phaseline.store.pieces import read_place
+from phaseline.store.place import Place
+from phaseline.store.reads import Memory, Owned, Readable, TableReads
 from phaseline.store.sqlite import SqliteDatabase
 from phaseline.store.stale import TableStale, Tidying
 from phaseline.store.working import Working
-from phaseline.store.writer import GroupWriter
+from phaseline.store.writer import Backend, GroupWriter
 
 T = TypeVar("T")
+
+#: Connections for reads of PostgreSQL. The writer has one more, and so has the word of others.
+POOL_SIZE = 8
 
 
 class SqliteBackend:
@@ -39,8 +44,12 @@ class SqliteBackend:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        # Nobody else has the file.
+        return nullcontext()
+
     async def load(self, needs: Needs, working: Working, loaded: Loaded) -> None:
-        if not _is_known(needs, working):
+        if not is_known(needs, working):
             await self._database.read(lambda connection: load(connection, needs, working, loaded))
 
     async def apply(self, work: Work) -> None:
@@ -48,7 +57,7 @@ class SqliteBackend:
 
     async def place(self) -> Place:
         # On the connection that writes: it may have been made anew.
-        return await self._database.write(_place)
+        return await self._database.write(read_place)
 
     async def write(self, job: Callable[[Connection], T]) -> T:
         return await self._database.write(job)
@@ -78,12 +87,33 @@ class MemoryAlarm:
                 return
 
 
+class Database(Readable, Protocol):
+    """A database that can be read and written."""
+
+    async def write(self, job: Callable[[Connection], T]) -> T:
+        """Run *job* in a transaction of its own; raise `StoreFailed` if that is in doubt."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+class Neighbours(Memory, Protocol):
+    """Others that use the same database."""
+
+    def attach(self, announcer: Announcer, wake: Callable[[], None]) -> None:
+        """Tell *announcer* what they commit, and *wake* the writer after it."""
+
+    async def run(self) -> None:
+        """Keep memory up with what they commit, until cancelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """An open store."""
 
-    database: SqliteDatabase
+    database: Database
     working: Working
+    backend: Backend
     reads: TableReads
     log: TableLog
     stale: TableStale
@@ -91,6 +121,7 @@ class Store:
     #: What its tokens are signed with.
     secret: bytes
     trimmed: int
+    neighbours: Neighbours | None = None
 
     @property
     def epoch(self) -> str:
@@ -113,36 +144,53 @@ class Store:
             if held is not execution:
                 self.working.put(held)
                 self.working.indexes.replace(execution, held)
-        return GroupWriter(
-            SqliteBackend(self.database),
+        writer = GroupWriter(
+            self.backend,
             self.working,
             announcer,
             encoder,
             clock,
-            place=self.place,
             tidy=Tidying(self.working, encoder),
             points=points,
         )
+        if self.neighbours is not None:
+            self.neighbours.attach(announcer, writer.wake)
+        return writer
+
+    async def keep_up(self) -> None:
+        """Take in what other processes commit, until cancelled; at once done if there are none."""
+        if self.neighbours is not None:
+            await self.neighbours.run()
 
     async def close(self) -> None:
         """Close it, and let others open it."""
         await self.database.close()
 
 
-async def open_store(url: str) -> Store:
+async def open_store(url: str, *, pool_size: int = POOL_SIZE, listens: bool = True) -> Store:
     """
     Open the database of *url*, bring its schema up to date, and load what is active.
 
-    Raises `DatabaseInUse` if another process has it open, `SchemaUnknown` if a newer program wrote
-    it, and `StoreFailed` if it cannot be opened.
+    *pool_size* and *listens* are about PostgreSQL: connections for reads, and whether one more may
+    wait for the word of others. Raises `DatabaseInUse` if another process has a file open,
+    `SchemaUnknown` if a newer program wrote it, and `StoreFailed` if it cannot be opened.
     """
+    if is_postgres(url):
+        return await _open_postgres(url, pool_size, listens)
     database = SqliteDatabase(sqlite_path(url))
     try:
         await asyncio.to_thread(_make_ready, database)
-        return await database.read(lambda connection: _opened(database, connection))
+        return await database.read(
+            lambda connection: _opened(connection, database, SqliteBackend(database), Owned())
+        )
     except BaseException:
         await database.close()
         raise
+
+
+def is_postgres(url: str) -> bool:
+    """Whether *url* is that of a PostgreSQL database."""
+    return url.startswith(("postgresql://", "postgresql+asyncpg://"))
 
 
 def sqlite_path(url: str) -> Path:
@@ -165,43 +213,49 @@ def _make_ready(database: SqliteDatabase) -> None:
         raise StoreFailed(f"{database.path} cannot be used as a database: {error.orig}") from error
 
 
-def _opened(database: SqliteDatabase, connection: Connection) -> Store:
-    working = Working()
+async def _open_postgres(url: str, pool_size: int, listens: bool) -> Store:
+    try:
+        from phaseline.store.following import Following
+        from phaseline.store.postgres import PostgresDatabase
+        from phaseline.store.turns import PostgresBackend
+    except ModuleNotFoundError as error:
+        raise StoreFailed(
+            f"PostgreSQL needs the package {error.name}: install phaseline[postgresql]"
+        ) from error
+    database, working = PostgresDatabase(url, pool_size=pool_size), Working()
+    following = Following(database, working, listens=listens)
+    backend = PostgresBackend(database, following.replica, working, following.tell)
+    try:
+        await asyncio.to_thread(database.migrate)
+        return await database.read(
+            lambda connection: _opened(connection, database, backend, following, working)
+        )
+    except BaseException:
+        await database.close()
+        raise
+
+
+def _opened(
+    connection: Connection,
+    database: Database,
+    backend: Backend,
+    memory: Owned | Neighbours,
+    working: Working | None = None,
+) -> Store:
+    working = working or Working()
     row = connection.execute(select(tables.identity)).one()
     for execution in read_active(connection, working):
         working.adopt(execution)
-    working.head = row.head
+    working.place = Place(row.epoch, row.head, row.commits)
     return Store(
         database,
         working,
-        TableReads(database, working),
-        TableLog(database, working),
+        backend,
+        TableReads(database, working, memory),
+        TableLog(database, working, memory),
         TableStale(database),
-        Place(row.epoch, row.head, row.commits),
+        working.place,
         secret=row.secret,
         trimmed=row.trimmed,
+        neighbours=None if isinstance(memory, Owned) else memory,
     )
-
-
-def _place(connection: Connection) -> Place:
-    c = tables.identity.c
-    return Place(*connection.execute(select(c.epoch, c.head, c.commits)).one())
-
-
-def _is_known(needs: Needs, working: Working) -> bool:
-    """Whether memory holds all that *needs* names."""
-    if needs.requests or needs.children or needs.closings:
-        return False
-    if any(working.attempts.get((one.slot, one.epoch)) is None for one in needs.operations):
-        return False
-    if any(working.workflow(ref) is None for ref in needs.workflows):
-        return False
-    for key in (*needs.executions, *needs.trees, *needs.purges):
-        execution = working.get(key)
-        if execution is None:
-            return False
-        workspace_id = key.workspace_id
-        for ancestor in execution.spec.ancestor_execution_ids:
-            if working.get(Key(workspace_id, ancestor)) is None:
-                return False
-    return True

@@ -13,9 +13,16 @@ from phaseline.domain.execution import NO_CONTENT, Artifact, Content, Execution,
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload
 from phaseline.store import rows, tables
+from phaseline.store.place import Place
 
 # Of all outputs of an execution together; those past it come without their bytes.
 _MOST_BYTES = 16 * 1024 * 1024
+
+
+def read_place(connection: Connection) -> Place:
+    """Return where the database stands."""
+    c = tables.identity.c
+    return Place(*connection.execute(select(c.epoch, c.head, c.commits)).one())
 
 
 def read_head(connection: Connection) -> int:

@@ -38,6 +38,20 @@ class Readable(Protocol):
         """Return what *query* finds, all as of one moment; may raise `StoreFailed`."""
 
 
+class Memory(Protocol):
+    """Knows whether others may have committed what memory has not."""
+
+    async def current(self) -> None:
+        """Return once memory has what was committed before the call; may raise `Unavailable`."""
+
+
+class Owned:
+    """`Memory` of a database that nobody else writes to."""
+
+    async def current(self) -> None:
+        return
+
+
 class Snapshots:
     """Reads for those who get an `Unavailable` when the database is away."""
 
@@ -55,13 +69,14 @@ class Snapshots:
 class TableReads:
     """`Reads` of app/ports.py."""
 
-    def __init__(self, database: Readable, working: Working) -> None:
+    def __init__(self, database: Readable, working: Working, memory: Memory) -> None:
         self._snapshots = Snapshots(database)
-        self._working = working
+        self._working, self._memory = working, memory
         self._asked: dict[Key, asyncio.Future[Execution | None]] = {}
         self._answering: set[asyncio.Task[None]] = set()
 
     async def status(self, key: Key) -> Execution | None:
+        await self._memory.current()
         known = self._working.get(key)
         if known is not None:
             return known
@@ -83,9 +98,11 @@ class TableReads:
         operations: int = 0,
         phase_ids: Sequence[str] = (),
     ) -> Detail | None:
-        known = self._working.get(key)
-        if known is not None and not full and not operations:
-            return Detail(known, NO_CONTENT, {}, (), self._working.head)
+        if not full and not operations:
+            await self._memory.current()
+            known = self._working.get(key)
+            if known is not None:
+                return Detail(known, NO_CONTENT, {}, (), self._working.head)
 
         def query(connection: Connection) -> Detail | None:
             found = read_executions(connection, [key], self._working)
@@ -155,6 +172,8 @@ class TableReads:
         )
 
     async def workflow(self, ref: WorkflowRef) -> Workflow | None:
+        if not ref.version:
+            await self._memory.current()
         known = self._working.workflow(ref)
         if known is not None:
             return known

@@ -61,7 +61,7 @@ def _delete(table: Table, *keys: str) -> Statement:
 _OWN = ("workspace_id", "execution_id")
 
 #: First of all: only the database that this process knows has that row, and only as it left it.
-MOVE_HEAD = _update(tables.identity, "head", "commits", keys=("only", "epoch", "commits"))
+MOVE_HEAD = _update(tables.identity, "head", "commits", keys=("number", "epoch", "commits"))
 ADD_WORKFLOW = _insert(tables.workflows)
 ADD_EXECUTION = _insert(tables.executions)
 CHANGE_EXECUTION = _update(
@@ -102,6 +102,7 @@ ADD_REPO = _insert(tables.execution_repos)
 ADD_CHANGE = _insert(tables.changes)
 ADD_REQUEST = _insert(tables.requests)
 ADD_ERASURE = _insert(tables.erasures)
+ADD_TOUCHED = _insert(tables.touched)
 REMOVE_CONTENT = _delete(tables.contents, *_OWN)
 REMOVE_PAYLOADS = _delete(tables.payloads, *_OWN)
 REMOVE_ARTIFACTS = _delete(tables.artifacts, *_OWN)

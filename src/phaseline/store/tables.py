@@ -43,6 +43,11 @@ metadata = MetaData(
 )
 
 
+def _string(length: int) -> String:
+    """Return a type of text that both databases compare by its bytes, whatever their locale."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 def _one_of(column: str, values: frozenset[ExecutionStatus] | frozenset[PhaseStatus]) -> str:
     return f"{column} IN (" + ", ".join(f"'{value}'" for value in sorted(values)) + ")"
 
@@ -53,8 +58,8 @@ IS_ACTIVE = _one_of("status", ACTIVE)
 identity = Table(
     "identity",
     metadata,
-    Column("only", Integer, nullable=False),
-    Column("epoch", String(36), nullable=False),
+    Column("number", Integer, autoincrement=False, nullable=False),
+    Column("epoch", _string(36), nullable=False),
     Column("secret", LargeBinary, nullable=False),
     #: Revision of the newest commit.
     Column("head", BigInteger, nullable=False),
@@ -62,16 +67,16 @@ identity = Table(
     Column("commits", BigInteger, nullable=False),
     #: Newest revision whose changes are no longer kept.
     Column("trimmed", BigInteger, nullable=False),
-    PrimaryKeyConstraint("only"),
-    CheckConstraint("only = 1", name="only_one"),
+    PrimaryKeyConstraint("number"),
+    CheckConstraint("number = 1", name="is_alone"),
     CheckConstraint("trimmed BETWEEN 0 AND head", name="trimmed_is_past"),
 )
 
 workflows = Table(
     "workflows",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("workflow_id", String(128), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("workflow_id", _string(128), nullable=False),
     Column("version", Integer, nullable=False),
     Column("spec", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -82,26 +87,26 @@ workflows = Table(
 executions = Table(
     "executions",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("execution_id", String(128), nullable=False),
-    Column("workflow_id", String(128), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
+    Column("workflow_id", _string(128), nullable=False),
     Column("workflow_version", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("parent_execution_id", String(128)),
+    Column("parent_execution_id", _string(128)),
     #: NULL for a root, so that only children take room in its index.
-    Column("root_execution_id", String(128)),
+    Column("root_execution_id", _string(128)),
     #: All that are above it, the root first, as "/root/parent/"; NULL for a root.
-    Column("path", Text),
-    Column("step_key", String(128)),
-    Column("batch_id", String(128)),
-    Column("session_id", String(128)),
-    Column("user_id", String(128)),
-    Column("responder_id", String(128)),
-    Column("chat_message_id", String(128)),
-    Column("queue_name", String(128), nullable=False),
+    Column("path", Text().with_variant(Text(collation="C"), "postgresql")),
+    Column("step_key", _string(128)),
+    Column("batch_id", _string(128)),
+    Column("session_id", _string(128)),
+    Column("user_id", _string(128)),
+    Column("responder_id", _string(128)),
+    Column("chat_message_id", _string(128)),
+    Column("queue_name", _string(128), nullable=False),
     #: `ExecutionSpec`. Up to here nothing ever changes.
     Column("spec", Text, nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("status", _string(16), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
@@ -173,11 +178,11 @@ for _column in (
 execution_labels = Table(
     "execution_labels",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("name", String(64), nullable=False),
-    Column("value", String(256), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("name", _string(64), nullable=False),
+    Column("value", _string(256), nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("execution_id", String(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
     PrimaryKeyConstraint("workspace_id", "name", "value", "created_at", "execution_id"),
     # The key is all that there is, so a second copy of it in an index would be waste.
     sqlite_with_rowid=False,
@@ -186,10 +191,10 @@ execution_labels = Table(
 execution_repos = Table(
     "execution_repos",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("repo", String(256), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("repo", _string(256), nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("execution_id", String(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
     PrimaryKeyConstraint("workspace_id", "repo", "created_at", "execution_id"),
     # The key is all that there is, so a second copy of it in an index would be waste.
     sqlite_with_rowid=False,
@@ -199,9 +204,9 @@ execution_repos = Table(
 execution_counts = Table(
     "execution_counts",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("workflow_id", String(128), nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("workflow_id", _string(128), nullable=False),
+    Column("status", _string(16), nullable=False),
     Column("total", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace_id", "workflow_id", "status"),
     CheckConstraint("total >= 0", name="total_not_negative"),
@@ -211,15 +216,15 @@ execution_counts = Table(
 phases = Table(
     "phases",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("execution_id", String(128), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
     Column("position", Integer, nullable=False),
-    Column("phase_id", String(64), nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("phase_id", _string(64), nullable=False),
+    Column("status", _string(16), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
     #: Worker that holds, or last held, its lease.
-    Column("worker_id", String(128)),
+    Column("worker_id", _string(128)),
     Column("lease_expires_at", BigInteger),
     Column("started_at", BigInteger),
     Column("completed_at", BigInteger),
@@ -244,8 +249,8 @@ phases = Table(
 contents = Table(
     "contents",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("execution_id", String(128), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("workspace_id", "execution_id"),
 )
@@ -254,13 +259,13 @@ contents = Table(
 payloads = Table(
     "payloads",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("execution_id", String(128), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
     Column("position", Integer, nullable=False),
-    Column("kind", String(16), nullable=False),
+    Column("kind", _string(16), nullable=False),
     Column("data", LargeBinary),
     Column("uri", Text, nullable=False),
-    Column("media_type", String(128), nullable=False),
+    Column("media_type", _string(128), nullable=False),
     PrimaryKeyConstraint("workspace_id", "execution_id", "position", "kind"),
     CheckConstraint("kind IN ('output', 'checkpoint')", name="kind_known"),
 )
@@ -268,19 +273,19 @@ payloads = Table(
 operations = Table(
     "operations",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("execution_id", String(128), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
     Column("position", Integer, nullable=False),
     #: Of the lease that reported it: an attempt that was released gives its number to the next.
     Column("epoch", BigInteger, nullable=False),
-    Column("operation_id", String(128), nullable=False),
-    Column("phase_id", String(64), nullable=False),
+    Column("operation_id", _string(128), nullable=False),
+    Column("phase_id", _string(64), nullable=False),
     Column("attempt", Integer, nullable=False),
     #: Place in the order of first record, in the execution.
     Column("ordinal", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("operation_type", String(64), nullable=False),
-    Column("tool_name", String(128), nullable=False),
+    Column("operation_type", _string(64), nullable=False),
+    Column("tool_name", _string(128), nullable=False),
     #: `OperationReport` without input and output.
     Column("body", Text, nullable=False),
     Column("input", LargeBinary),
@@ -292,13 +297,13 @@ operations = Table(
 artifacts = Table(
     "artifacts",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("artifact_id", String(128), nullable=False),
-    Column("execution_id", String(128), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("artifact_id", _string(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
     Column("position", Integer, nullable=False),
-    Column("phase_id", String(64), nullable=False),
-    Column("name", String(256), nullable=False),
-    Column("media_type", String(128), nullable=False),
+    Column("phase_id", _string(64), nullable=False),
+    Column("name", _string(256), nullable=False),
+    Column("media_type", _string(128), nullable=False),
     Column("uri", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -311,14 +316,14 @@ artifacts = Table(
 changes = Table(
     "changes",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("execution_id", String(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
     #: NULL for a root.
-    Column("root_execution_id", String(128)),
+    Column("root_execution_id", _string(128)),
     Column("changed_at", BigInteger, nullable=False),
-    Column("status_before", String(16)),
-    Column("status_after", String(16), nullable=False),
+    Column("status_before", _string(16)),
+    Column("status_after", _string(16), nullable=False),
     #: The version of the execution: `Part`.
     Column("execution", LargeBinary, nullable=False),
     #: Versions of its phases and operations: a list of `Part`.
@@ -349,9 +354,9 @@ changes = Table(
 requests = Table(
     "requests",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("request_id", String(128), nullable=False),
-    Column("method", String(64), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("request_id", _string(128), nullable=False),
+    Column("method", _string(64), nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("revision", BigInteger, nullable=False),
@@ -364,12 +369,24 @@ requests = Table(
 erasures = Table(
     "erasures",
     metadata,
-    Column("workspace_id", String(128), nullable=False),
-    Column("execution_id", String(128), nullable=False),
+    Column("workspace_id", _string(128), nullable=False),
+    Column("execution_id", _string(128), nullable=False),
     #: Of the commit that purged or deleted it: what is newer belongs to another of that name.
     Column("revision", BigInteger, nullable=False),
     #: Up to and with this revision its changes tell nothing any more.
     Column("blanked_to", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace_id", "execution_id"),
     sqlite_with_rowid=False,
+)
+
+#: What the last transactions changed, for the other processes that share the database. No other
+#: process shares that of SQLite, where this stays empty.
+touched = Table(
+    "touched",
+    metadata,
+    #: As `identity.commits` was after it.
+    Column("number", BigInteger, autoincrement=False, nullable=False),
+    #: `Touched`.
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("number"),
 )

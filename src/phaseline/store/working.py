@@ -19,6 +19,7 @@ from phaseline.domain.payload import Payload
 from phaseline.domain.recording import Recorded
 from phaseline.domain.workflow import Workflow
 from phaseline.store.indexes import Indexes
+from phaseline.store.place import NOWHERE, Place
 from phaseline.store.recent import Recent
 
 _KEPT_ENDED = 2_000
@@ -32,8 +33,8 @@ class Working:
     """The active executions, those that ended last, and the workflows they run."""
 
     def __init__(self) -> None:
-        #: Revision that all of this is as of.
-        self.head = 0
+        #: What all of this is as of.
+        self.place = NOWHERE
         self.executions: dict[Key, Execution] = {}
         self.indexes = Indexes()
         self.contents: Recent[Key, Content] = Recent(_ROOM)
@@ -47,6 +48,15 @@ class Working:
         self._latest: dict[tuple[str, str], int] = {}
         #: Told after every commit.
         self.listeners: list[Callable[[], None]] = []
+
+    @property
+    def head(self) -> int:
+        """Revision that all of this is as of."""
+        return self.place.head
+
+    def has_reached(self, place: Place) -> bool:
+        """Whether all of this is as of *place* or later."""
+        return place.epoch == self.place.epoch and place.commits <= self.place.commits
 
     def get(self, key: Key) -> Execution | None:
         """Return the execution if it is in memory; an active one always is."""
@@ -94,10 +104,24 @@ class Working:
             known.update(recorded)
             self.attempts.put((slot, epoch), known, _OPERATION_SIZE * (1 + len(known)))
 
-    def adopt(self, execution: Execution) -> None:
-        """Take in what the tables hold, at the start."""
+    def adopt(self, execution: Execution, before: Execution | None = None) -> None:
+        """Take in what the tables hold: at the start, or put in the place of *before* by others."""
+        self.indexes.replace(before, execution)
         self.put(execution)
-        self.indexes.replace(None, execution)
+        if before is not None:
+            for position, _, lease in before.leases():
+                held = execution.phases[position].lease
+                if held is None or held.epoch != lease.epoch:
+                    self.attempts.drop((Slot(execution.key, position), lease.epoch))
+
+    def clear(self) -> None:
+        """Forget everything but the workflows, of which no version ever changes."""
+        self.executions.clear()
+        self._ended.clear()
+        self._active.clear()
+        self._latest.clear()
+        self.indexes = Indexes()
+        self.contents, self.outputs, self.attempts = Recent(_ROOM), Recent(_ROOM), Recent(_ROOM)
 
     def forget_content(self, execution: Execution) -> None:
         """Drop what *execution* was given and produced: it was purged or deleted."""
@@ -121,6 +145,10 @@ class Working:
         self._workflows.put(WorkflowRef(*name, workflow.version), workflow, 1)
         if is_latest:
             self._latest[name] = workflow.version
+
+    def forget_latest(self, workspace_id: str, workflow_id: str) -> None:
+        """Know no more which version of a workflow is the latest: there may be a newer one."""
+        self._latest.pop((workspace_id, workflow_id), None)
 
     def changed(self) -> None:
         """Tell the listeners that something was committed."""

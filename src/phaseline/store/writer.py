@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -19,9 +20,10 @@ from phaseline.app.changes import Announcer
 from phaseline.app.ports import Clock, Command, Committed, Encoder, Needs, StandingCommand
 from phaseline.domain.errors import PhaselineError, Reason, Unavailable
 from phaseline.store.batch import Batch, Loaded
-from phaseline.store.commit import Housekeeping, Place, Prepared, Work, prepare
+from phaseline.store.commit import Housekeeping, Prepared, Work, prepare
 from phaseline.store.failures import StoreFailed
 from phaseline.store.faults import Point, Points
+from phaseline.store.place import Place
 from phaseline.store.standing import Item, Waiting
 from phaseline.store.working import Working
 
@@ -35,6 +37,13 @@ _MOST_AT_ONCE = 256
 
 class Backend(Protocol):
     """The database under the writer. All of it may raise `StoreFailed`."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """
+        Let nobody else commit during the block, with which memory begins as the database is.
+
+        `load` and `apply` are called in turns only, and `apply` at most once in each.
+        """
 
     async def load(self, needs: Needs, working: Working, loaded: Loaded) -> None:
         """Fill *loaded* with what *needs* names and *working* lacks."""
@@ -67,13 +76,11 @@ class GroupWriter:
         encoder: Encoder,
         clock: Clock,
         *,
-        place: Place,
         tidy: Tidy,
         points: Points,
     ) -> None:
         self._backend, self._working = backend, working
         self._announcer, self._encoder, self._clock = announcer, encoder, clock
-        self._place = place
         self._tidy = tidy
         self._points = points
         self._queue: list[Item[Any]] = []
@@ -83,6 +90,7 @@ class GroupWriter:
         self._is_closed = False
         # A batch that was sent to the database, which has not said that it is committed.
         self._in_doubt: tuple[Batch, Prepared] | None = None
+        self._is_away = False
         # Something may be left from before the start.
         self._is_untidy = True
         self._work_came.set()
@@ -90,12 +98,16 @@ class GroupWriter:
     @property
     def head(self) -> int:
         """The newest committed revision."""
-        return self._place.head
+        return self._working.head
 
     @property
     def is_well(self) -> bool:
         """Whether the store took the last commit that was tried; trying goes on until it does."""
-        return self._in_doubt is None
+        return self._in_doubt is None and not self._is_away
+
+    def wake(self) -> None:
+        """Ask standing commands again: others have committed something."""
+        self._work_came.set()
 
     def post(self, command: Command[T]) -> Awaitable[Committed[T]]:
         item = Item(command, asyncio.get_running_loop())
@@ -150,7 +162,9 @@ class GroupWriter:
         standing = list(self._standing)
         try:
             await self._attempt(items, standing)
+            self._is_away = False
         except StoreFailed as error:
+            self._is_away = True
             log.warning("commit failed", commands=len(items), error=str(error))
             self._refuse(items, _unavailable())
         except Exception as error:
@@ -185,6 +199,17 @@ class GroupWriter:
 
     async def _attempt(self, items: Sequence[Item[Any]], standing: Sequence[Waiting[Any]]) -> None:
         """Commit and answer all of them, or change nothing and raise."""
+        async with self._backend.turn():
+            decided = await self._take_turn(items, standing)
+        for item in items:
+            item.settle(self._working.head)
+        for waiting in decided:
+            waiting.settle(self._working.head)
+
+    async def _take_turn(
+        self, items: Sequence[Item[Any]], standing: Sequence[Waiting[Any]]
+    ) -> Sequence[Waiting[Any]]:
+        """Commit all of them; return those that were standing and do something."""
         await self._settle_doubt()
         loaded = Loaded()
         needs = _union([item.command.needs() for item in items])
@@ -207,13 +232,10 @@ class GroupWriter:
             for waiting in decided:
                 waiting.undecide(_unavailable())
             raise
-        for item in items:
-            item.settle(self._place.head)
-        for waiting in decided:
-            waiting.settle(self._place.head)
+        return decided
 
     async def _store(self, batch: Batch) -> None:
-        prepared = prepare(batch, self._place, self._encoder, self._tidy)
+        prepared = prepare(batch, self._working.place, self._encoder, self._tidy)
         await self._points.reached(Point.COMMIT_BEFORE)
         self._in_doubt = (batch, prepared)
         await self._backend.apply(prepared.work)
@@ -227,19 +249,18 @@ class GroupWriter:
             return
         batch, prepared = self._in_doubt
         place = await self._backend.place()
-        if place == prepared.place:
+        if place == prepared.place and place != self._working.place:
             # Its callers were told that it may have failed; everybody else is told that it did not.
             batch.redo()
             self._take_over(batch, prepared)
-        elif place != self._place:
+        elif place != self._working.place:
             raise StoreFailed("this is another database, or one that somebody else wrote to")
         self._in_doubt = None
 
     def _take_over(self, batch: Batch, prepared: Prepared) -> None:
         """Make what is committed the state that everybody sees."""
         working = self._working
-        self._place = prepared.place
-        working.head = self._place.head
+        working.place = prepared.place
         for execution in prepared.executions:
             working.replace(batch.before[execution.key], execution)
         for slot, epoch in batch.operations:

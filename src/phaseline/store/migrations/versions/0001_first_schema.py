@@ -9,16 +9,20 @@ revision = "0001"
 down_revision = None
 
 
+def _string(length: int) -> sa.String:
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
 def upgrade() -> None:
     op.create_table(
         "artifacts",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("artifact_id", sa.String(length=128), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("artifact_id", _string(128), nullable=False),
+        sa.Column("execution_id", _string(128), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("phase_id", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=256), nullable=False),
-        sa.Column("media_type", sa.String(length=128), nullable=False),
+        sa.Column("phase_id", _string(64), nullable=False),
+        sa.Column("name", _string(256), nullable=False),
+        sa.Column("media_type", _string(128), nullable=False),
         sa.Column("uri", sa.Text(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -33,13 +37,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "changes",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
-        sa.Column("root_execution_id", sa.String(length=128), nullable=True),
+        sa.Column("execution_id", _string(128), nullable=False),
+        sa.Column("root_execution_id", _string(128), nullable=True),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
-        sa.Column("status_before", sa.String(length=16), nullable=True),
-        sa.Column("status_after", sa.String(length=16), nullable=False),
+        sa.Column("status_before", _string(16), nullable=True),
+        sa.Column("status_after", _string(16), nullable=False),
         sa.Column("execution", sa.LargeBinary(), nullable=False),
         sa.Column("parts", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint(
@@ -63,15 +67,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "contents",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("execution_id", _string(128), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "execution_id", name=op.f("pk_contents")),
     )
     op.create_table(
         "erasures",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("execution_id", _string(128), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("blanked_to", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "execution_id", name=op.f("pk_erasures")),
@@ -79,9 +83,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "execution_counts",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("workflow_id", sa.String(length=128), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("workflow_id", _string(128), nullable=False),
+        sa.Column("status", _string(16), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("total >= 0", name=op.f("ck_execution_counts_total_not_negative")),
         sa.PrimaryKeyConstraint(
@@ -91,11 +95,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "execution_labels",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("value", sa.String(length=256), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("name", _string(64), nullable=False),
+        sa.Column("value", _string(256), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.Column("execution_id", _string(128), nullable=False),
         sa.PrimaryKeyConstraint(
             "workspace_id",
             "name",
@@ -108,10 +112,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "execution_repos",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("repo", sa.String(length=256), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("repo", _string(256), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.Column("execution_id", _string(128), nullable=False),
         sa.PrimaryKeyConstraint(
             "workspace_id", "repo", "created_at", "execution_id", name=op.f("pk_execution_repos")
         ),
@@ -119,23 +123,25 @@ def upgrade() -> None:
     )
     op.create_table(
         "executions",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
-        sa.Column("workflow_id", sa.String(length=128), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("execution_id", _string(128), nullable=False),
+        sa.Column("workflow_id", _string(128), nullable=False),
         sa.Column("workflow_version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("parent_execution_id", sa.String(length=128), nullable=True),
-        sa.Column("root_execution_id", sa.String(length=128), nullable=True),
-        sa.Column("path", sa.Text(), nullable=True),
-        sa.Column("step_key", sa.String(length=128), nullable=True),
-        sa.Column("batch_id", sa.String(length=128), nullable=True),
-        sa.Column("session_id", sa.String(length=128), nullable=True),
-        sa.Column("user_id", sa.String(length=128), nullable=True),
-        sa.Column("responder_id", sa.String(length=128), nullable=True),
-        sa.Column("chat_message_id", sa.String(length=128), nullable=True),
-        sa.Column("queue_name", sa.String(length=128), nullable=False),
+        sa.Column("parent_execution_id", _string(128), nullable=True),
+        sa.Column("root_execution_id", _string(128), nullable=True),
+        sa.Column(
+            "path", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column("step_key", _string(128), nullable=True),
+        sa.Column("batch_id", _string(128), nullable=True),
+        sa.Column("session_id", _string(128), nullable=True),
+        sa.Column("user_id", _string(128), nullable=True),
+        sa.Column("responder_id", _string(128), nullable=True),
+        sa.Column("chat_message_id", _string(128), nullable=True),
+        sa.Column("queue_name", _string(128), nullable=False),
         sa.Column("spec", sa.Text(), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("status", _string(16), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
@@ -297,29 +303,29 @@ def upgrade() -> None:
     )
     op.create_table(
         "identity",
-        sa.Column("only", sa.Integer(), nullable=False),
-        sa.Column("epoch", sa.String(length=36), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", _string(36), nullable=False),
         sa.Column("secret", sa.LargeBinary(), nullable=False),
         sa.Column("head", sa.BigInteger(), nullable=False),
         sa.Column("commits", sa.BigInteger(), nullable=False),
         sa.Column("trimmed", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("only = 1", name=op.f("ck_identity_only_one")),
+        sa.CheckConstraint("number = 1", name=op.f("ck_identity_is_alone")),
         sa.CheckConstraint("trimmed BETWEEN 0 AND head", name=op.f("ck_identity_trimmed_is_past")),
-        sa.PrimaryKeyConstraint("only", name=op.f("pk_identity")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_identity")),
     )
     op.create_table(
         "operations",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("execution_id", _string(128), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
-        sa.Column("operation_id", sa.String(length=128), nullable=False),
-        sa.Column("phase_id", sa.String(length=64), nullable=False),
+        sa.Column("operation_id", _string(128), nullable=False),
+        sa.Column("phase_id", _string(64), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("ordinal", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
-        sa.Column("operation_type", sa.String(length=64), nullable=False),
-        sa.Column("tool_name", sa.String(length=128), nullable=False),
+        sa.Column("operation_type", _string(64), nullable=False),
+        sa.Column("tool_name", _string(128), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("input", sa.LargeBinary(), nullable=True),
         sa.Column("output", sa.LargeBinary(), nullable=True),
@@ -340,13 +346,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "payloads",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("execution_id", _string(128), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("kind", _string(16), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=True),
         sa.Column("uri", sa.Text(), nullable=False),
-        sa.Column("media_type", sa.String(length=128), nullable=False),
+        sa.Column("media_type", _string(128), nullable=False),
         sa.CheckConstraint("kind IN ('output', 'checkpoint')", name=op.f("ck_payloads_kind_known")),
         sa.PrimaryKeyConstraint(
             "workspace_id", "execution_id", "position", "kind", name=op.f("pk_payloads")
@@ -354,14 +360,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "phases",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("execution_id", sa.String(length=128), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("execution_id", _string(128), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("phase_id", sa.String(length=64), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("phase_id", _string(64), nullable=False),
+        sa.Column("status", _string(16), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("worker_id", sa.String(length=128), nullable=True),
+        sa.Column("worker_id", _string(128), nullable=True),
         sa.Column("lease_expires_at", sa.BigInteger(), nullable=True),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("completed_at", sa.BigInteger(), nullable=True),
@@ -388,9 +394,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "requests",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("request_id", sa.String(length=128), nullable=False),
-        sa.Column("method", sa.String(length=64), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("request_id", _string(128), nullable=False),
+        sa.Column("method", _string(64), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("answer", sa.LargeBinary(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
@@ -399,9 +405,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_requests_created_at", "requests", ["created_at"], unique=False)
     op.create_table(
+        "touched",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_touched")),
+    )
+    op.create_table(
         "workflows",
-        sa.Column("workspace_id", sa.String(length=128), nullable=False),
-        sa.Column("workflow_id", sa.String(length=128), nullable=False),
+        sa.Column("workspace_id", _string(128), nullable=False),
+        sa.Column("workflow_id", _string(128), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("spec", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
