@@ -51,6 +51,13 @@ def test_cost(nanos: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("nanos", "text"), [(0, "≥$0.00"), (1, "≥$0.00"), (1_230_000_000, "≥$1.23")]
+)
+def test_a_cost_that_is_not_complete_says_so(nanos: int, text: str) -> None:
+    assert display.cost(nanos, is_complete=False) == text
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [
         (0, "<1s"),

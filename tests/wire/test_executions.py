@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from phaseline.domain.execution import Content, Execution, ExecutionSpec
 from phaseline.domain.lifecycle import ExecutionStatus
-from phaseline.domain.usage import NO_USAGE
+from phaseline.domain.usage import NO_USAGE, Usage
 from phaseline.v1 import execution_pb2
 from phaseline.wire.executions import add_content, basic_message, status_message
 from tests.wire.samples import (
@@ -82,8 +82,14 @@ def test_what_was_just_started_has_nothing_that_is_optional() -> None:
 
 def test_figures_are_told_for_people_too() -> None:
     assert BASIC.display.total_tokens == "1k"
-    assert BASIC.display.total_cost == "$1.50"
     assert BASIC.display.repos == "acme/site +2"
+
+
+def test_a_cost_is_marked_for_people_only_if_it_is_not_complete() -> None:
+    usage = Usage(cost_nanos=1_500_000_000)
+    message = basic_message(replace(EXECUTION, usage=usage), at(35))
+    assert (BASIC.usage.cost_complete, BASIC.display.total_cost) == (False, "≥$1.50")
+    assert (message.usage.cost_complete, message.display.total_cost) == (True, "$1.50")
 
 
 def test_the_usage_of_the_tree_includes_what_is_below() -> None:

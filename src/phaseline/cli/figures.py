@@ -42,7 +42,7 @@ def tokens(usage: Usage | ModelUsage) -> str:
 
 def cost(usage: Usage) -> str:
     """Return the cost; "≥" says that some model has no known price."""
-    return ("" if usage.cost_complete else "≥") + money(usage.cost_usd)
+    return display.cost(parse_amount(usage.cost_usd or "0"), is_complete=usage.cost_complete)
 
 
 def model_cost(usage: ModelUsage) -> str:

@@ -17,15 +17,11 @@ def tokens(count: int) -> str:
     return _short(count) if count >= 1000 else str(count)
 
 
-def cost(nanos: int) -> str:
-    """Return "$0.00", "<$0.01", "$1.23" or "$1.2k"."""
-    if 0 < nanos < _CENT:
-        return "<$0.01"
-    cents = (nanos + _CENT // 2) // _CENT
-    # Rounded before the choice: $999.995 is "$1k" and not "$1000.00".
-    if cents >= 100_000:
-        return "$" + _short(cents // 100)
-    return f"${cents // 100}.{cents % 100:02d}"
+def cost(nanos: int, *, is_complete: bool = True) -> str:
+    """Return "$0.00", "<$0.01", "$1.23" or "$1.2k"; "≥$1.23" if that is not all of it."""
+    if not is_complete:
+        return f"≥{_dollars(nanos)}"
+    return "<$0.01" if 0 < nanos < _CENT else _dollars(nanos)
 
 
 def duration(span: timedelta | None) -> str:
@@ -47,6 +43,14 @@ def repos(names: Sequence[str]) -> str:
     if not names:
         return ""
     return names[0] if len(names) == 1 else f"{names[0]} +{len(names) - 1}"
+
+
+def _dollars(nanos: int) -> str:
+    cents = (nanos + _CENT // 2) // _CENT
+    # Rounded before the choice: $999.995 is "$1k" and not "$1000.00".
+    if cents >= 100_000:
+        return "$" + _short(cents // 100)
+    return f"${cents // 100}.{cents % 100:02d}"
 
 
 def _short(count: int) -> str:

@@ -127,7 +127,9 @@ def _put_state(message: execution_pb2.Execution, execution: Execution) -> None:
     message.retry_count = execution.retry_count
     display = message.display
     display.total_tokens = _tokens(execution.usage.total_tokens)
-    display.total_cost = _cost(execution.usage.cost_nanos)
+    display.total_cost = _cost(
+        execution.usage.cost_nanos, is_complete=execution.usage.cost_complete
+    )
     display.repos = repos(execution.spec.repos)
 
 
