@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
+    Row,
     Select,
     exists,
     literal,
@@ -31,6 +33,11 @@ from phaseline.store.working import Working
 
 _c = tables.changes.c
 _e = tables.executions.c
+
+# Rows of the log are many: they are read by place, and not by name.
+_WORKSPACE, _REVISION, _EXECUTION = range(3)
+_place = itemgetter(_REVISION, _EXECUTION)
+_STATUSES = {status.value: status for status in ExecutionStatus}
 
 
 class TableLog:
@@ -85,8 +92,7 @@ class TableLog:
         last = last_versions(workspace_id, after=after, until=until, past=past, limit=limit)
 
         def query(connection: Connection) -> Sequence[Folded]:
-            found = connection.execute(last).mappings().all()
-            entries = entries_of(connection, found, self._working)
+            entries = entries_of(connection, connection.execute(last).all(), self._working)
             return fold(connection, workspace_id, entries, after=after, until=until)
 
         return await self._snapshots.read(query)
@@ -180,9 +186,7 @@ class TableLog:
         return [_c.root_execution_id == spec.root_execution_id, below]
 
 
-def read_between(
-    connection: Connection, after: int, until: int, limit: int
-) -> Sequence[RowMapping]:
+def read_between(connection: Connection, after: int, until: int, limit: int) -> Sequence[Row[Any]]:
     """Return changes of all workspaces past *after* up to *until*, in commit order."""
     statement = (
         select(tables.changes)
@@ -190,23 +194,24 @@ def read_between(
         .order_by(_c.revision)
         .limit(limit)
     )
-    return connection.execute(statement).mappings().all()
+    return connection.execute(statement).all()
 
 
 def entries_of(
     connection: Connection,
-    found: Sequence[RowMapping],
+    found: Sequence[Row[Any]],
     working: Working,
     fresh: Mapping[Key, Execution] | None = None,
 ) -> list[Entry]:
     """Return the entries of rows, each with its execution for what never changes of it."""
     fresh = fresh or {}
-    keys = {Key(row["workspace_id"], row["execution_id"]) for row in found}
-    known = {key: fresh.get(key) or working.get(key) for key in keys}
+    names = {(row[_WORKSPACE], row[_EXECUTION]) for row in found}
+    keys = {name: Key(*name) for name in names}
+    known = {key: fresh.get(key) or working.get(key) for key in keys.values()}
     missing = [key for key, execution in known.items() if execution is None]
     for execution in read_executions(connection, missing, working, phases=False):
         known[execution.key] = execution
-    return [_entry(row, known[Key(row["workspace_id"], row["execution_id"])]) for row in found]
+    return [_entry(row, key := keys[row[_WORKSPACE], row[_EXECUTION]], known[key]) for row in found]
 
 
 def _changes(workspace_id: str, after: int, until: int) -> Select[Any]:
@@ -217,23 +222,22 @@ def _changes(workspace_id: str, after: int, until: int) -> Select[Any]:
 
 def _whole_commits(
     connection: Connection, walks: Sequence[Select[Any]], limit: int
-) -> Sequence[RowMapping]:
+) -> Sequence[Row[Any]]:
     """Return the first *limit* rows without the commit that was cut, or that one if it is alone."""
     found = _merged(connection, [walk.limit(limit + 1) for walk in walks])[: limit + 1]
     if len(found) <= limit:
         return found
-    last = found[-1]["revision"]
-    complete = [row for row in found if row["revision"] < last]
+    last = found[-1][_REVISION]
+    complete = [row for row in found if row[_REVISION] < last]
     return complete or _merged(connection, [walk.where(_c.revision == last) for walk in walks])
 
 
-def _merged(connection: Connection, walks: Sequence[Select[Any]]) -> list[RowMapping]:
+def _merged(connection: Connection, walks: Sequence[Select[Any]]) -> Sequence[Row[Any]]:
     # One walk along an index for each, where one for all would have to sort all that match.
-    found: list[RowMapping] = []
-    for walk in walks:
-        ordered = walk.order_by(_c.revision, _c.execution_id)
-        found.extend(connection.execute(ordered).mappings())
-    return sorted(found, key=lambda row: (row["revision"], row["execution_id"]))
+    found = [
+        connection.execute(walk.order_by(_c.revision, _c.execution_id)).all() for walk in walks
+    ]
+    return found[0] if len(found) == 1 else sorted(chain(*found), key=_place)
 
 
 def _page(
@@ -255,15 +259,15 @@ def _page(
     )
 
 
-def _entry(row: RowMapping, execution: Execution | None) -> Entry:
-    before = row["status_before"]
+def _entry(row: Sequence[Any], key: Key, execution: Execution | None) -> Entry:
+    _, revision, _, root_id, changed_at, before, after, first, *rest = row
     return Entry(
-        revision=row["revision"],
-        key=Key(row["workspace_id"], row["execution_id"]),
-        root_execution_id=row["root_execution_id"] or row["execution_id"],
-        changed_at=rows.moment(row["changed_at"]),
-        status_before=None if before is None else ExecutionStatus(before),
-        status_after=ExecutionStatus(row["status_after"]),
-        parts=rows.parts_of(row["execution"], row.get("parts")),
+        revision=revision,
+        key=key,
+        root_execution_id=root_id or key.execution_id,
+        changed_at=rows.moment(changed_at),
+        status_before=None if before is None else _STATUSES[before],
+        status_after=_STATUSES[after],
+        parts=rows.parts_of(first, *rest),
         execution=execution,
     )

@@ -360,7 +360,7 @@ def pack_part(part: Part) -> bytes:
     return _pack(part)
 
 
-def parts_of(execution: bytes, parts: bytes | None) -> tuple[Part, ...]:
+def parts_of(execution: bytes, parts: bytes | None = None) -> tuple[Part, ...]:
     """Return the parts of a change, that of the execution first."""
     first = _part_decoder.decode(execution)
     return (first, *_parts_decoder.decode(parts)) if parts else (first,)

@@ -127,8 +127,9 @@ class TreeVersions:
         size = 0
         state = None
         for at, entry in enumerate(entries):
+            parts = entry.parts
             for index in self._due_parts(cursor, entry):
-                part = entry.parts[index]
+                part = parts[index]
                 change = encode(
                     Kind.ADDED if part.is_new else Kind.MODIFIED,
                     entry.changed_at,

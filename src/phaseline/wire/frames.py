@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from phaseline.app.changes import Part, Resource
 from phaseline.domain.execution import Content
@@ -21,6 +22,8 @@ from phaseline.wire.payloads import payload_message
 from phaseline.wire.scalars import duration, timestamp
 
 _LENGTH_DELIMITED = 2
+#: Changes are of a few hundred lengths.
+_MOST_LENGTHS = 4096
 
 
 def _tag(number: int) -> bytes:
@@ -32,6 +35,9 @@ _RESOURCE_TAGS = {
     Resource.EXECUTION: _tag(watch_pb2.Change.EXECUTION_FIELD_NUMBER),
     Resource.PHASE: _tag(watch_pb2.Change.PHASE_FIELD_NUMBER),
     Resource.OPERATION: _tag(watch_pb2.Change.OPERATION_FIELD_NUMBER),
+}
+_KINDS: dict[int, bytes] = {
+    kind: watch_pb2.Change(kind=kind).SerializeToString() for kind in watch_pb2.ChangeKind.values()
 }
 _CHANGES = _tag(watch_pb2.ChangeSet.CHANGES_FIELD_NUMBER)
 _CHANGE_SET = _tag(watch_pb2.WatchFrame.CHANGE_SET_FIELD_NUMBER)
@@ -61,11 +67,9 @@ class Frames:
         payloads: bytes = b"",
     ) -> bytes:
         """Return one change, ready for any number of frames."""
-        head = watch_pb2.Change(
-            kind=watch_pb2.ChangeKind.ValueType(kind), changed_at=timestamp(changed_at)
-        )
         body = part.body + part.extra + payloads if full else part.body
-        return head.SerializeToString() + _field(_RESOURCE_TAGS[part.resource], body)
+        head = _KINDS[kind] + _changed_at(changed_at) + _RESOURCE_TAGS[part.resource]
+        return b"".join((head, _varint(len(body)), body))
 
     def change_set(self, changes: Sequence[bytes], folded: int, token: str) -> bytes:
         """Return the frame of *changes*, each made by `change`, in the order given."""
@@ -118,6 +122,12 @@ class Frames:
         ).SerializeToString()
 
 
+@lru_cache
+def _changed_at(moment: datetime) -> bytes:
+    """Return what all parts of an entry, and all who are sent it, have in common."""
+    return watch_pb2.Change(changed_at=timestamp(moment)).SerializeToString()
+
+
 def _frame(kind: bytes, token: str) -> bytes:
     """Return the response that holds a WatchFrame of *kind*."""
     text = token.encode()
@@ -135,6 +145,7 @@ def _fields(tag: bytes, bodies: Iterable[bytes]) -> Iterable[bytes]:
         yield body
 
 
+@lru_cache(_MOST_LENGTHS)
 def _varint(number: int) -> bytes:
     """Return *number* in groups of seven bits, the lowest first, all but the last marked."""
     if number < 0x80:
