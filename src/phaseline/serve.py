@@ -14,6 +14,7 @@ from ipaddress import ip_address
 
 import structlog
 
+from phaseline import heap
 from phaseline.app.artifacts import Artifacts
 from phaseline.app.assignments import Assignments
 from phaseline.app.batches import Batches
@@ -105,6 +106,7 @@ async def serve(
     """
     with _signals() as stopping:
         async with running(settings) as server:
+            heap.settle()
             log.info("serving", listen=settings.listen, port=server.port)
             if on_serving is not None:
                 on_serving(server.port)

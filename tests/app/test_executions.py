@@ -1,7 +1,6 @@
 """Reading and awaiting executions."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
@@ -10,7 +9,7 @@ from phaseline.app.queries import ExecutionFilter, Order
 from phaseline.domain.errors import InvalidArgument, NotFound
 from phaseline.domain.report import OperationReport
 from tests.support.app import App
-from tests.support.make import DONE, MINUTE, SECOND
+from tests.support.make import DONE, SECOND
 
 
 async def test_how_far_an_execution_is(app: App) -> None:
@@ -61,7 +60,7 @@ class TestWait:
         await app.apply()
         await app.start("e1")
         waiting = asyncio.create_task(
-            app.executions.wait(app.caller, "e1", after_revision=0, timeout=MINUTE)
+            app.executions.wait(app.caller, "e1", after_revision=0, limit=asyncio.timeout(60))
         )
         await app.run()
         waited = await waiting
@@ -71,7 +70,9 @@ class TestWait:
         await app.apply()
         started = await app.start("e1")
         waiting = asyncio.create_task(
-            app.executions.wait(app.caller, "e1", after_revision=started.revision, timeout=MINUTE)
+            app.executions.wait(
+                app.caller, "e1", after_revision=started.revision, limit=asyncio.timeout(60)
+            )
         )
         await asyncio.sleep(0)
         await app.lease_one()
@@ -85,7 +86,7 @@ class TestWait:
         await app.run()
         for after_revision in (started.revision, 0):
             waited = await app.executions.wait(
-                app.caller, "e1", after_revision=after_revision, timeout=MINUTE
+                app.caller, "e1", after_revision=after_revision, limit=asyncio.timeout(60)
             )
             assert waited.satisfied
 
@@ -93,13 +94,15 @@ class TestWait:
         await app.apply()
         await app.start("e1")
         waited = await app.executions.wait(
-            app.caller, "e1", after_revision=0, timeout=timedelta(milliseconds=5)
+            app.caller, "e1", after_revision=0, limit=asyncio.timeout(0.005)
         )
         assert (waited.satisfied, waited.detail.execution.status) == (False, "pending")
 
     async def test_for_nobody_is_not_found(self, app: App) -> None:
         with pytest.raises(NotFound):
-            await app.executions.wait(app.caller, "nobody", after_revision=0, timeout=MINUTE)
+            await app.executions.wait(
+                app.caller, "nobody", after_revision=0, limit=asyncio.timeout(60)
+            )
 
 
 class TestPages:

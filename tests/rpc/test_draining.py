@@ -13,66 +13,57 @@ from tests.support.clock import turns
 MINUTE = timedelta(minutes=1)
 
 
-class Wait:
-    """Waits for a signal of the test, unless there is no time to wait."""
-
-    def __init__(self) -> None:
-        self.over = asyncio.Event()
-        self.asked: list[timedelta] = []
-
-    async def __call__(self, longest: timedelta) -> str:
-        self.asked.append(longest)
-        if not longest:
-            return "not yet"
-        await self.over.wait()
-        return "done"
-
-
 @pytest.fixture
 def draining() -> Draining:
     return Draining()
 
 
+async def wait(draining: Draining, over: asyncio.Event, longest: timedelta = MINUTE) -> str:
+    with draining.limit(longest) as limit:
+        try:
+            async with limit:
+                await over.wait()
+        except TimeoutError:
+            return "not yet"
+    return "done"
+
+
 async def test_a_wait_gives_what_it_waited_for(draining: Draining) -> None:
-    wait = Wait()
-    waiting = asyncio.ensure_future(draining.bound(wait, MINUTE))
+    over = asyncio.Event()
+    waiting = asyncio.ensure_future(wait(draining, over))
     await turns()
-    wait.over.set()
+    over.set()
     assert await waiting == "done"
-    assert wait.asked == [MINUTE]
+    draining.begin()
 
 
-async def test_draining_ends_a_wait(draining: Draining) -> None:
-    wait = Wait()
-    waiting = asyncio.ensure_future(draining.bound(wait, MINUTE))
+async def test_draining_ends_every_wait(draining: Draining) -> None:
+    waits = [asyncio.ensure_future(wait(draining, asyncio.Event())) for _ in range(3)]
     await turns()
     draining.begin()
-    assert await waiting == "not yet"
-    assert wait.asked == [MINUTE, timedelta()]
+    assert await asyncio.gather(*waits) == ["not yet"] * 3
 
 
 async def test_a_draining_server_does_not_wait(draining: Draining) -> None:
     draining.begin()
     assert draining
-    wait = Wait()
-    assert await draining.bound(wait, MINUTE) == "not yet"
-    assert MINUTE not in wait.asked
+    assert await wait(draining, asyncio.Event()) == "not yet"
+
+
+async def test_a_wait_is_over_in_time(draining: Draining) -> None:
+    assert await wait(draining, asyncio.Event(), timedelta(milliseconds=1)) == "not yet"
+
+
+async def test_draining_begins_while_a_wait_ends_in_time(draining: Draining) -> None:
+    """Its time is up, but it has not run since, when the signal comes."""
+    waiting = asyncio.ensure_future(wait(draining, asyncio.Event(), timedelta()))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(draining.begin)
+    assert await waiting == "not yet"
 
 
 async def test_an_error_passes(draining: Draining) -> None:
-    async def fail(longest: timedelta) -> None:
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        await draining.bound(fail, MINUTE)
-
-
-async def test_a_caller_that_gives_up_leaves_nothing_behind(draining: Draining) -> None:
-    before = asyncio.all_tasks()
-    waiting = asyncio.ensure_future(draining.bound(Wait(), MINUTE))
-    await turns()
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    await turns()
-    assert asyncio.all_tasks() == before
+    with pytest.raises(LookupError), draining.limit(MINUTE) as limit:
+        async with limit:
+            raise LookupError
+    draining.begin()

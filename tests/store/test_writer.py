@@ -57,6 +57,20 @@ class TestCommitting:
         assert sizes == [256, 256, 88]
         assert [answer.revision for answer in answers] == [1] * 256 + [2] * 256 + [3] * 88
 
+    async def test_a_crowd_that_was_answered_together_is_waited_for(self, stage: Stage) -> None:
+        await asyncio.gather(*(stage.start(f"e{at}") for at in range(8)))
+        first = asyncio.ensure_future(stage.start("first"))
+        await turns()
+        last = asyncio.ensure_future(stage.start("last"))
+        assert {(await first).revision, (await last).revision} == {2}
+
+    async def test_whoever_comes_alone_is_not_kept_waiting(self, stage: Stage) -> None:
+        await asyncio.gather(*(stage.start(f"e{at}") for at in range(7)))
+        first = asyncio.ensure_future(stage.start("first"))
+        await turns()
+        last = asyncio.ensure_future(stage.start("last"))
+        assert [(await first).revision, (await last).revision] == [2, 3]
+
     @pytest.mark.parametrize("point", Point)
     async def test_nothing_is_answered_told_or_seen_before_it_is_committed(
         self, stage: Stage, point: Point

@@ -191,13 +191,17 @@ class Executions:
         execution_id: str,
         *,
         after_revision: int,
-        timeout: timedelta,
+        limit: asyncio.Timeout,
         full: bool = True,
     ) -> Waited:
-        """Return the execution once it is past *after_revision*, or terminal if that is 0."""
+        """
+        Return the execution once it is past *after_revision*, or terminal if that is 0.
+
+        Without waiting on once *limit* is over, which is entered here.
+        """
         key = Key(caller.workspace_id, execution_id)
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with limit:
                 satisfied = await self._reached(caller, key, after_revision)
         except TimeoutError:
             satisfied = False

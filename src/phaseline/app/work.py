@@ -114,15 +114,9 @@ class Work:
         leasing = None
         if more is not None and not self._draining.is_set():
             leasing = self._writer.post(LeaseMore(self._phases(caller, more)))
-        telling = asyncio.gather(*(one for one in posted if one is not None))
-        granted: Sequence[Granted] = ()
-        if leasing is None:
-            told = iter(await telling)
-        else:
-            # Together, so that no answer is left unread if the store is away.
-            answers, leased = await asyncio.gather(telling, leasing)
-            told, granted = iter(answers), _granted(leased)
-        directives = [UNKNOWN_LEASE if one is None else next(told).answer for one in posted]
+        # One after the other: they are all answered by the time that the first one is.
+        directives = [UNKNOWN_LEASE if one is None else (await one).answer for one in posted]
+        granted = _granted(await leasing) if leasing is not None else ()
         return Reported(directives, await self._assigned(granted) if granted else ())
 
     def drain(self) -> None:

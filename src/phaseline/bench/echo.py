@@ -8,6 +8,8 @@ import sys
 
 import grpc
 
+from phaseline import heap
+
 
 async def main(port: int, answer: bytes) -> None:
     """Answer every call on *port* with *answer*, until SIGTERM."""
@@ -26,6 +28,8 @@ async def main(port: int, answer: bytes) -> None:
     server = grpc.aio.server(handlers=(Everything(),), options=(("grpc.so_reuseport", 0),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
+    # As our own server does, so that what is compared is what each does with a call.
+    heap.settle()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     await stopped.wait()

@@ -100,6 +100,7 @@ async def bench(
     status, get, list, active, end-to-end, agents, watch (watch-fan-out, watch-lag, watch-catch-up,
     watch-idle), memory, history, restart.
     """
+    from phaseline import heap
     from phaseline.bench.plan import PlanError, plan_of
     from phaseline.bench.run import run
 
@@ -108,6 +109,7 @@ async def bench(
     except PlanError as error:
         raise Refused(str(error)) from None
 
+    heap.settle()
     report = await run(plan, lambda result: session.output.note(_told(result)))
     session.output.text(report.text())
     if json is not None:

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
-
-T = TypeVar("T")
-
-_NO_TIME = timedelta()
 
 
 class Draining:
     """A signal that is given once."""
 
     def __init__(self) -> None:
-        self._begun = asyncio.Event()
+        self._has_begun = False
+        # Limits, and no tasks that race each other: most waits are for one execution, and many.
+        self._limits: set[asyncio.Timeout] = set()
 
     def begin(self) -> None:
         """Give the signal."""
-        self._begun.set()
+        self._has_begun = True
+        now = asyncio.get_running_loop().time()
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(now)
 
     def __bool__(self) -> bool:
-        return self._begun.is_set()
+        return self._has_begun
 
-    async def bound(self, wait: Callable[[timedelta], Awaitable[T]], longest: timedelta) -> T:
-        """Return what `wait(longest)` gives; once draining begins, what it gives without a wait."""
-        waiting = asyncio.ensure_future(wait(_NO_TIME if self else longest))
-        begun = asyncio.ensure_future(self._begun.wait())
+    @contextmanager
+    def limit(self, longest: timedelta) -> Iterator[asyncio.Timeout]:
+        """Give the block a limit for its wait: *longest*, or the time until draining begins."""
+        limit = asyncio.timeout(0 if self else longest.total_seconds())
+        self._limits.add(limit)
         try:
-            await asyncio.wait((waiting, begun), return_when=asyncio.FIRST_COMPLETED)
-            return await waiting if waiting.done() else await wait(_NO_TIME)
+            yield limit
         finally:
-            begun.cancel()
-            waiting.cancel()
+            self._limits.discard(limit)

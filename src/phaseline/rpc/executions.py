@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TypeVar
 
 from phaseline.app.batches import Batches, BatchStarted
 from phaseline.app.caller import Caller
-from phaseline.app.executions import Executions, Listed, Waited
+from phaseline.app.executions import Executions, Listed
 from phaseline.app.ports import Clock, Detail
 from phaseline.app.refusals import Refusal
 from phaseline.app.starting import Started
@@ -152,17 +151,14 @@ class ExecutionService:
 
     async def Wait(self, request: pb.WaitRequest, call: Call) -> pb.WaitResponse:
         asked = read_wait(request)
-
-        async def wait(timeout: timedelta) -> Waited:
-            return await self._executions.wait(
+        with self._draining.limit(call.patience(asked.timeout)) as limit:
+            waited = await self._executions.wait(
                 call.caller,
                 asked.execution_id,
                 after_revision=asked.after_revision,
-                timeout=timeout,
+                limit=limit,
                 full=asked.full,
             )
-
-        waited = await self._draining.bound(wait, call.patience(asked.timeout))
         answer = pb.WaitResponse(satisfied=waited.satisfied)
         return self._with_detail(answer, waited.detail, full=asked.full)
 

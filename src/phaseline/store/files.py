@@ -56,7 +56,7 @@ class OpenFiles:
     def __init__(self, database: Path) -> None:
         # What is in the log is not in the database yet, and the index holds both together.
         self._paths = [
-            database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm")
+            str(database.with_name(database.name + suffix)) for suffix in ("", "-wal", "-shm")
         ]
         self._seen: list[tuple[int, int]] = []
 
@@ -79,9 +79,9 @@ class OpenFiles:
             return False
 
 
-def _inode(path: Path) -> tuple[int, int]:
+def _inode(path: str) -> tuple[int, int]:
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError as error:
         raise StoreFailed(f"{path} cannot be found: {error.strerror}") from error
     return found.st_dev, found.st_ino

@@ -127,7 +127,26 @@ class SqliteDatabase:
             return result
 
     def _apply(self, work: Work) -> None:
-        self._write(lambda connection: _run_all(connection, work))
+        if work.chores:
+            self._write(lambda connection: _run_all(connection, work))
+            return
+        with _failures():
+            self._check_files()
+            driver = _driver(self._writer())
+            try:
+                # Without SQLAlchemy, as the rows are: this is what every commit waits for.
+                driver.execute("BEGIN IMMEDIATE")
+                try:
+                    _run_rows(driver, work.rows)
+                except BaseException:
+                    driver.rollback()
+                    raise
+                driver.commit()
+            finally:
+                if driver.in_transaction:
+                    # It could not even roll back.
+                    self._disconnect()
+            self._files.check()
 
     def _check_files(self) -> None:
         if self._connection is None:
@@ -176,16 +195,19 @@ class SqliteDatabase:
 
 def run_rows(connection: Connection, rows: Mapping[Statement, Sequence[Row]]) -> None:
     """Run statements for all of their rows, in the transaction of *connection*."""
-    # Without SQLAlchemy, whose binding of rows would cost more than the database itself.
-    driver = _driver(connection)
-    for statement in rows:
-        _run(driver, statement, rows[statement])
+    _run_rows(_driver(connection), rows)
 
 
 def _run_all(connection: Connection, work: Work) -> None:
     run_rows(connection, work.rows)
     for chore in work.chores:
         chore(connection)
+
+
+def _run_rows(driver: sqlite3.Connection, rows: Mapping[Statement, Sequence[Row]]) -> None:
+    # Without SQLAlchemy, whose binding of rows would cost more than the database itself.
+    for statement in rows:
+        _run(driver, statement, rows[statement])
 
 
 def _run(driver: sqlite3.Connection, statement: Statement, rows: Sequence[Row]) -> None:

@@ -33,6 +33,10 @@ log = structlog.get_logger(__name__)
 
 # More would keep the event loop from all else for too long, and gain nothing.
 _MOST_AT_ONCE = 256
+# So many commands in a batch are a crowd.
+_CROWD = 8
+#: Seconds that a batch waits for a crowd to come together.
+_GATHERING = 0.003
 
 
 class Backend(Protocol):
@@ -141,6 +145,7 @@ class GroupWriter:
             while not self._is_closed or self._queue:
                 await self._work_came.wait()
                 self._work_came.clear()
+                await self._gather()
                 self._taken, self._queue = self._queue[:_MOST_AT_ONCE], self._queue[_MOST_AT_ONCE:]
                 if self._queue:
                     self._work_came.set()
@@ -150,6 +155,17 @@ class GroupWriter:
         finally:
             self.close()
             self._refuse([*self._taken, *self._queue], _closed())
+
+    async def _gather(self) -> None:
+        """
+        Wait a moment if there was a crowd just now.
+
+        Who was answered together comes back together, but not at the same instant. A batch costs
+        as much as several commands in it do, so the first to come would make it dear for all.
+        """
+        crowd = len(self._taken)
+        if crowd >= _CROWD and len(self._queue) < crowd and not self._is_closed:
+            await asyncio.sleep(_GATHERING)
 
     def close(self) -> None:
         """Take in nothing more; `run` returns once all that was taken in is answered."""

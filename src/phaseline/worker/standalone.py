@@ -6,6 +6,7 @@ import asyncio
 import signal
 from pathlib import Path
 
+from phaseline import heap
 from phaseline.worker.registry import Registry, default_registry
 from phaseline.worker.runner import Runner, RunnerOptions
 from phaseline.worker.source import GrpcSource, Source
@@ -39,6 +40,7 @@ def run(
 async def work(source: Source, registry: Registry, options: RunnerOptions | None = None) -> None:
     """Run the handlers of *registry* for *source*, until SIGINT or SIGTERM; as `run` does."""
     runner = Runner(source, registry, options)
+    heap.settle()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, runner.stop)

@@ -86,8 +86,17 @@ def test_a_number_that_another_process_has_now_is_no_sign_of_life() -> None:
 def test_a_mark_is_found_in_the_environment_of_a_process() -> None:
     mark = signed("x")
     with subprocess.Popen(
-        ["cat"], stdin=subprocess.PIPE, env={"A": "b", MARK: mark, "C": "d"}
+        ["cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"A": "b", MARK: mark, "C": "d"},
+        bufsize=0,
     ) as process:
+        # Only once it runs is its environment there to be read.
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"!")
+        assert process.stdout.read(1) == b"!"
         assert session._mark_of(str(process.pid)) == mark
         process.communicate()
     assert session._mark_of(str(process.pid)) == ""
