@@ -297,6 +297,8 @@ class TestHoldLeases:
     def test_ends_what_a_worker_inside_the_server_before_had(self) -> None:
         request = make.lease_request(is_embedded=True)
         one = work.lease(make.execution(2), 0, request, "digest", NOW)
+        shared = hold_leases(one, NOW + SECOND, is_alone=False)
+        assert shared.due_at == NOW + SECOND + LEASE
         one = hold_leases(one, NOW + SECOND)
         assert one.due_at == NOW + SECOND
         one = tick(one, NOW + SECOND)

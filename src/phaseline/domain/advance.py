@@ -80,18 +80,18 @@ def due_at(execution: Execution) -> datetime | None:
     return execution.due_at
 
 
-def hold_leases(execution: Execution, now: datetime) -> Execution:
+def hold_leases(execution: Execution, now: datetime, *, is_alone: bool = True) -> Execution:
     """
     Return *execution* with each lease held for as long as it was made for, from *now* on.
 
-    For a server that starts, the only one of its database: while none was there, workers could
-    report to nobody. Those inside the one before have ended with it, and their leases end now.
-    Itself if nothing is leased.
+    For a server that starts: while none was there, workers could report to nobody. If it *is_alone*
+    with its database, workers inside the one before have ended with that, and their leases end
+    now. Itself if nothing is leased.
     """
     if not any(True for _ in execution.leases()):
         return execution
     phases = tuple(
-        phase if phase.lease is None else replace(phase, lease=_held(phase.lease, now))
+        phase if phase.lease is None else replace(phase, lease=_held(phase.lease, now, is_alone))
         for phase in execution.phases
     )
     return replace(execution, phases=phases)
@@ -214,7 +214,7 @@ def _end_overdue(
     return fail_attempt(execution, position, failure, now, how=how, jitter=jitter)
 
 
-def _held(lease: Lease, now: datetime) -> Lease:
-    if lease.is_embedded:
+def _held(lease: Lease, now: datetime, is_alone: bool) -> Lease:
+    if lease.is_embedded and is_alone:
         return replace(lease, expires_at=min(lease.expires_at, now), held_until=None)
     return replace(lease, held_until=max(now + lease.duration, lease.held_until or now))

@@ -140,7 +140,7 @@ class Store:
         # In memory only: were this process to end before a report renews them, the next would hold
         # them again.
         for execution in list(self.working.executions.values()):
-            held = hold_leases(execution, clock.now())
+            held = hold_leases(execution, clock.now(), is_alone=self.neighbours is None)
             if held is not execution:
                 self.working.put(held)
                 self.working.indexes.replace(execution, held)
