@@ -54,6 +54,14 @@ def database_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     databases.done()
 
 
+@pytest.fixture
+def on_postgresql(postgresql: Databases) -> Iterator[None]:
+    """Let the test have its databases on PostgreSQL."""
+    databases.use(Places(postgresql))
+    yield
+    databases.done()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what opens a store on both databases, in the quick set on those it is marked with."""
     if "database_kind" in metafunc.fixturenames:

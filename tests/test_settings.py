@@ -198,6 +198,8 @@ def test_a_token_does_not_show() -> None:
     [
         ("/data/p.db", "sqlite:////data/p.db"),
         ("sqlite:////data/p.db", "sqlite:////data/p.db"),
+        ("postgresql://u:p@h/d", "postgresql://u:p@h/d"),
+        ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),
     ],
 )
 def test_a_database_is_a_path_or_a_url(db: str, url: str) -> None:
@@ -227,7 +229,7 @@ def test_the_table_shows_defaults_as_they_are_written() -> None:
     assert "/root" not in table
 
 
-@pytest.mark.parametrize("db", ["postgresql://u:p@h/d", "mysql://h/d", "sqlite://", "sqlite:///"])
-def test_a_database_that_is_no_sqlite_file_is_refused(db: str) -> None:
+@pytest.mark.parametrize("db", ["mysql://h/d", "postgres://h/d", "sqlite://", "sqlite:///"])
+def test_a_database_of_another_kind_is_refused(db: str) -> None:
     with pytest.raises(settings.SettingsError, match="'db'"):
         settings.load(db=db)

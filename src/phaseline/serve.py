@@ -47,11 +47,9 @@ from phaseline.rpc.watches import ExecutionWatches
 from phaseline.rpc.workers import WorkerService
 from phaseline.rpc.workflows import WorkflowService
 from phaseline.settings import Settings, SettingsError
-from phaseline.store import migrate
-from phaseline.store.failures import SchemaUnknown, StoreFailed
+from phaseline.store.failures import DatabaseInUse, SchemaUnknown, StoreFailed
 from phaseline.store.faults import points_from
-from phaseline.store.opening import MemoryAlarm, Store, open_store, sqlite_path
-from phaseline.store.sqlite import DatabaseInUse, SqliteDatabase
+from phaseline.store.opening import MemoryAlarm, Store, open_store, stored_version
 from phaseline.store.writer import GroupWriter
 from phaseline.watch.payloads import StoredPayloads
 from phaseline.watch.shared import Shared, Terms
@@ -129,7 +127,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     check_exposure(settings)
     authenticator = await asyncio.to_thread(_authenticator, settings)
     tls = await asyncio.to_thread(_tls, settings)
-    store = await open_store(settings.database_url)
+    store = await open_store(
+        settings.database_url, pool_size=settings.db_pool_size, listens=settings.db_listen
+    )
     try:
         async with _Core(store).run(_policy(settings)) as core:
             server = Server(settings, core, authenticator, tls)
@@ -151,15 +151,7 @@ async def upgrade_database(settings: Settings) -> str:
 
 async def database_version(settings: Settings) -> str:
     """Return the version of the tables; empty if there are none yet."""
-    path = sqlite_path(settings.database_url)
-    if not path.exists():
-        return ""
-    database = SqliteDatabase(path)
-    try:
-        version, _ = await asyncio.to_thread(migrate.version, database.writing)
-    finally:
-        await database.close()
-    return version or ""
+    return await stored_version(settings.database_url)
 
 
 async def fill_database(settings: Settings, executions: int) -> None:
@@ -214,6 +206,7 @@ class _Core:
         timers = Timers(self.writer, self._alarm, clock=self.clock, entropy=self.entropy)
         retention = Retention(self.writer, self.store.stale, policy, clock=self.clock)
         async with asyncio.TaskGroup() as tasks:
+            keeping_up = tasks.create_task(self.store.keep_up())
             writing = tasks.create_task(self.writer.run())
             timing = tasks.create_task(timers.run())
             sweeping = tasks.create_task(retention.run())
@@ -224,6 +217,7 @@ class _Core:
                 sweeping.cancel()
                 self.writer.close()
                 await writing
+                keeping_up.cancel()
 
 
 class Server:

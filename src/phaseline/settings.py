@@ -42,6 +42,7 @@ _DEFAULTS_IN_WORDS = {
     "worker.worker_id": "host and process",
     "worker.work_root": "`phaseline/agents` in `$XDG_STATE_HOME`",
 }
+_POSTGRESQL = ("postgresql", "postgresql+asyncpg")
 _ONLY_IN_THE_FILE = ("prices",)
 
 #: What a value must be, by the type of pydantic's error.
@@ -209,7 +210,13 @@ class Settings(BaseSettings):
     )
 
     listen: str = _said(DEFAULT_ADDRESS, "address that the server listens on")
-    db: str = _said("", "path of the SQLite file, or its URL")
+    db: str = _said("", "path of a SQLite file, or URL of a SQLite or PostgreSQL database")
+    db_pool_size: Count = _said(
+        8, "connections to PostgreSQL for reads; a process has two more, to write and to listen"
+    )
+    db_listen: bool = _said(
+        True, "hear of what others commit; false behind a pooler that shares connections"
+    )
     credentials_file: Path | None = _said(None, "file of the bearer tokens that are accepted")
     insecure: bool = _said(
         False, "listen beyond this machine although there are no credentials or no TLS"
@@ -249,10 +256,11 @@ class Settings(BaseSettings):
 
     @field_validator("db")
     @classmethod
-    def _is_a_file(cls, value: str) -> str:
+    def _is_a_database(cls, value: str) -> str:
         scheme, separator, path = value.partition("://")
-        if separator and (scheme != "sqlite" or not path.strip("/")):
-            raise ValueError('must be a path or "sqlite:///PATH"; there is no other store yet')
+        is_known = scheme in _POSTGRESQL or (scheme == "sqlite" and path.strip("/"))
+        if separator and not is_known:
+            raise ValueError('must be a path, "sqlite:///PATH" or "postgresql://HOST/DATABASE"')
         return value
 
     @model_validator(mode="after")

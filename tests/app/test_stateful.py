@@ -11,14 +11,19 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from phaseline.app.limits import Limits
 from phaseline.domain.errors import PhaselineError
+from phaseline.domain.execution import Execution
 from phaseline.domain.report import Outcome
 from phaseline.domain.workflow import RetryPolicy
+from phaseline.store.load import read_active
+from phaseline.store.working import Working
 from tests.support import make
 from tests.support.app import App, opened
 from tests.support.clock import ManualClock
+from tests.support.databases import places
 from tests.support.make import SECOND
 from tests.support.oracle import Oracle, Refused
 
@@ -149,17 +154,21 @@ class Stored(RuleBasedStateMachine):
     def teardown(self) -> None:
         self._run(self.stack.aclose())
         self.runner.close()
+        places().give_back()
         self.directory.cleanup()
 
     async def _open(self) -> None:
+        self.stack = AsyncExitStack()
+        self.app = await self._opened()
+
+    async def _opened(self) -> App:
         path = Path(self.directory.name) / "phaseline.db"
         limits = Limits(active_executions=MAX_ACTIVE)
-        self.stack = AsyncExitStack()
-        self.app = await self.stack.enter_async_context(opened(path, self.clock, limits))
+        return await self.stack.enter_async_context(opened(path, self.clock, limits))
 
     def _both(self, model: Callable[[], object], act: Callable[[], Awaitable[object]]) -> None:
         """Do the same to both: both do it, or both refuse for the same reason."""
-        head = self.app.heard.head
+        head = self._run(self.app.store.log.head())
         try:
             expected = model()
         except Refused as refused:
@@ -171,7 +180,7 @@ class Stored(RuleBasedStateMachine):
         with pytest.raises(PhaselineError) as caught:
             self._run(_awaited(act))
         assert caught.value.reason == reason
-        assert self.app.heard.head == head, "a refused command leaves no trace"
+        assert self._run(self.app.store.log.head()) == head, "a refused command leaves no trace"
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(coroutine)
@@ -185,7 +194,65 @@ class Longer(Stored):
     """The same, for longer."""
 
 
+class Replicated(Stored):
+    """Servers that share a database, each told a part of it: together they are as one."""
+
+    async def _open(self) -> None:
+        self.stack = AsyncExitStack()
+        self.apps = [await self._opened() for _ in range(3)]
+        self.app = self.apps[0]
+
+    @rule(which=st.integers(0, 2))
+    def the_next_calls_go_to(self, which: int) -> None:
+        self.app = self.apps[which]
+
+    @invariant()
+    def memory_is_as_it_would_be_after_a_restart(self) -> None:
+        for app in self.apps:
+            self._run(app.store.log.head())
+            self._run(_check_memory(app))
+
+
+class ReplicatedLonger(Replicated):
+    """The same, for longer."""
+
+
+async def _check_memory(app: App) -> None:
+    """Check that memory holds what the tables do, and finds it by the same indexes."""
+    known, read = app.store.working, Working()
+    for execution in await app.store.database.read(lambda c: read_active(c, read)):
+        read.adopt(execution)
+    assert {key: _unheld(one) for key, one in known.executions.items()} == read.executions
+    ours, theirs = known.indexes, read.indexes
+    assert +ours.active == +theirs.active
+    assert +ours.leases == +theirs.leases
+    for name in ("leased", "trees", "steps", "admitted"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert {group: set(line) for group, line in ours.waiting.items()} == {
+        group: set(line) for group, line in theirs.waiting.items()
+    }
+    anything = make.lease_request("look")
+    assert list(ours.ready.take("default", anything)) == list(
+        theirs.ready.take("default", anything)
+    )
+
+
+def _unheld(execution: Execution) -> Execution:
+    for position, phase, lease in list(execution.leases()):
+        bare = replace(phase, lease=replace(lease, held_until=None))
+        execution = execution.with_phase(position, bare)
+    return execution
+
+
 TestStored = pytest.mark.timeout(60)(Stored.TestCase)
 TestStored.settings = settings(max_examples=10, stateful_step_count=30, deadline=None)
 TestLonger = pytest.mark.long(pytest.mark.timeout(1200)(Longer.TestCase))
 TestLonger.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+
+_ON_POSTGRESQL = pytest.mark.usefixtures("on_postgresql")
+TestReplicated = _ON_POSTGRESQL(pytest.mark.timeout(60)(Replicated.TestCase))
+TestReplicated.settings = settings(max_examples=5, stateful_step_count=25, deadline=None)
+TestReplicatedLonger = _ON_POSTGRESQL(
+    pytest.mark.long(pytest.mark.timeout(1200)(ReplicatedLonger.TestCase))
+)
+TestReplicatedLonger.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

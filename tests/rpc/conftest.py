@@ -12,6 +12,7 @@ import pytest
 from phaseline.settings import Settings
 from phaseline.v1 import workflow_pb2
 from phaseline.v1.workflow_service_pb2 import ApplyWorkflowRequest
+from tests.support.databases import POSTGRESQL, places
 from tests.support.rpc import Api
 from tests.support.whole import phaseline, settings_in
 
@@ -34,8 +35,10 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, new_database: Path) -> Settings:
+def settings(database_kind: str, tmp_path: Path, new_database: Path) -> Settings:
     """Return the settings of a server of the test's own."""
+    if database_kind == POSTGRESQL:
+        return settings_in(tmp_path, db=places().take(tmp_path))
     shutil.copy(new_database, tmp_path)
     return settings_in(tmp_path)
 

@@ -287,4 +287,5 @@ async def opened(
         app.writer.close()
         await writing
         keeping_up.cancel()
+        await asyncio.gather(keeping_up, return_exceptions=True)
         await store.close()

@@ -96,10 +96,13 @@ class Places:
 
     async def at(self, path: Path) -> str:
         """Return the URL or path of the database that the test calls *path*."""
-        if self._databases is None:
-            return str(path)
+        return str(path) if self._databases is None else await asyncio.to_thread(self.take, path)
+
+    def take(self, path: Path) -> str:
+        """Return the URL of the PostgreSQL database that the test calls *path*."""
+        assert self._databases is not None
         if path not in self._urls:
-            self._urls[path] = await asyncio.to_thread(self._databases.take)
+            self._urls[path] = self._databases.take()
         return self._urls[path]
 
     @property
@@ -109,7 +112,8 @@ class Places:
 
     def give_back(self) -> None:
         """Let other tests have them."""
-        for url in self._urls.values():
+        while self._urls:
+            _, url = self._urls.popitem()
             assert self._databases is not None
             self._databases.give_back(url)
 

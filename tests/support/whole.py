@@ -16,7 +16,7 @@ from tests.support.rpc import LOCAL, Api
 
 def settings_in(directory: Path, **settings: Any) -> Settings:
     """Return the settings of a server whose database is in *directory*; not within the loop."""
-    return load(listen=LOCAL, db=str(directory / "phaseline.db"), **settings)
+    return load(**{"listen": LOCAL, "db": str(directory / "phaseline.db")} | settings)
 
 
 @asynccontextmanager

@@ -84,9 +84,9 @@ def hold_leases(execution: Execution, now: datetime, *, is_alone: bool = True) -
     """
     Return *execution* with each lease held for as long as it was made for, from *now* on.
 
-    For a server that starts: while none was there, workers could report to nobody. If it *is_alone*
-    with its database, workers inside the one before have ended with that, and their leases end
-    now. Itself if nothing is leased.
+    For a server that starts, or whose database was away: meanwhile workers could report to nobody.
+    If it starts and *is_alone*, those inside the server before have ended with it, and their leases
+    end now. Itself if nothing is leased.
     """
     if not any(True for _ in execution.leases()):
         return execution

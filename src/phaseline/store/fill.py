@@ -29,8 +29,8 @@ from phaseline.store import rows, samples, tables
 from phaseline.store import statements as st
 from phaseline.store.faults import NoPoints
 from phaseline.store.opening import Store, open_store
+from phaseline.store.running import run_rows
 from phaseline.store.samples import Variety, Version
-from phaseline.store.sqlite import run_rows
 from phaseline.store.statements import Statement
 
 #: Executions of which the change log is kept.

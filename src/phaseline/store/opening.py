@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sqlalchemy import Connection, select
 from sqlalchemy.engine import make_url
@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 
 from phaseline.app.changes import Announcer
 from phaseline.app.ports import Clock, Encoder, Needs
-from phaseline.domain.advance import hold_leases
 from phaseline.store import migrate, tables
 from phaseline.store.batch import Loaded
 from phaseline.store.commit import Work
@@ -31,6 +30,9 @@ from phaseline.store.sqlite import SqliteDatabase
 from phaseline.store.stale import TableStale, Tidying
 from phaseline.store.working import Working
 from phaseline.store.writer import Backend, GroupWriter
+
+if TYPE_CHECKING:
+    from phaseline.store.postgres import PostgresDatabase
 
 T = TypeVar("T")
 
@@ -137,13 +139,7 @@ class Store:
         self, announcer: Announcer, encoder: Encoder, clock: Clock, points: Points
     ) -> GroupWriter:
         """Return the writer, of which there may be one; its `run` must be made a task."""
-        # In memory only: were this process to end before a report renews them, the next would hold
-        # them again.
-        for execution in list(self.working.executions.values()):
-            held = hold_leases(execution, clock.now(), is_alone=self.neighbours is None)
-            if held is not execution:
-                self.working.put(held)
-                self.working.indexes.replace(execution, held)
+        self.working.hold_leases(clock.now(), is_alone=self.neighbours is None)
         writer = GroupWriter(
             self.backend,
             self.working,
@@ -188,6 +184,24 @@ async def open_store(url: str, *, pool_size: int = POOL_SIZE, listens: bool = Tr
         raise
 
 
+async def stored_version(url: str) -> str:
+    """Return the version of the tables; empty if there are none yet."""
+    if is_postgres(url):
+        postgres = _postgres(url, 1)
+        try:
+            return await postgres.read(migrate.version_of) or ""
+        finally:
+            await postgres.close()
+    path = sqlite_path(url)
+    if not path.exists():
+        return ""
+    database = SqliteDatabase(path)
+    try:
+        return await database.read(migrate.version_of) or ""
+    finally:
+        await database.close()
+
+
 def is_postgres(url: str) -> bool:
     """Whether *url* is that of a PostgreSQL database."""
     return url.startswith(("postgresql://", "postgresql+asyncpg://"))
@@ -213,16 +227,21 @@ def _make_ready(database: SqliteDatabase) -> None:
         raise StoreFailed(f"{database.path} cannot be used as a database: {error.orig}") from error
 
 
-async def _open_postgres(url: str, pool_size: int, listens: bool) -> Store:
+def _postgres(url: str, pool_size: int) -> PostgresDatabase:
     try:
-        from phaseline.store.following import Following
         from phaseline.store.postgres import PostgresDatabase
-        from phaseline.store.turns import PostgresBackend
     except ModuleNotFoundError as error:
         raise StoreFailed(
             f"PostgreSQL needs the package {error.name}: install phaseline[postgresql]"
         ) from error
-    database, working = PostgresDatabase(url, pool_size=pool_size), Working()
+    return PostgresDatabase(url, pool_size=pool_size)
+
+
+async def _open_postgres(url: str, pool_size: int, listens: bool) -> Store:
+    database, working = _postgres(url, pool_size), Working()
+    from phaseline.store.following import Following
+    from phaseline.store.turns import PostgresBackend
+
     following = Following(database, working, listens=listens)
     backend = PostgresBackend(database, following.replica, working, following.tell)
     try:

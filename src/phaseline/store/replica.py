@@ -8,6 +8,7 @@ from itertools import groupby
 from operator import attrgetter
 
 import structlog
+from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from phaseline.app.changes import Announcer, Commit, Entry
@@ -75,7 +76,8 @@ class Replica:
         self._forget(touched, fresh)
         for key in touched.executions:
             if key in fresh:
-                working.adopt(fresh[key], working.get(key))
+                known = working.get(key)
+                working.adopt(_still_held(known, fresh[key]), known)
         self._have_come_to(place, entries)
 
     def _start_over(self, connection: Connection, place: Place) -> None:
@@ -131,6 +133,17 @@ class Replica:
         if len(found) > _MOST_TOLD:
             return None
         return entries_of(connection, found, self._working, fresh)
+
+
+def _still_held(before: Execution | None, after: Execution) -> Execution:
+    """Return *after* with those leases held that *before* holds here, and nobody has renewed."""
+    if before is None or not any(lease.held_until for _, _, lease in before.leases()):
+        return after
+    for position, phase, lease in list(after.leases()):
+        known = before.phases[position].lease
+        if known is not None and replace(known, held_until=lease.held_until) == lease:
+            after = after.with_phase(position, replace(phase, lease=known))
+    return after
 
 
 def _read_touched(connection: Connection, before: Place, place: Place) -> Touched | None:

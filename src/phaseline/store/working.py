@@ -10,9 +10,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from itertools import islice
 
 from phaseline.app.ports import Slot, WorkflowRef
+from phaseline.domain.advance import hold_leases
 from phaseline.domain.execution import Content, Execution
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload
@@ -113,6 +115,19 @@ class Working:
                 held = execution.phases[position].lease
                 if held is None or held.epoch != lease.epoch:
                     self.attempts.drop((Slot(execution.key, position), lease.epoch))
+
+    def hold_leases(self, now: datetime, *, is_alone: bool) -> None:
+        """
+        Let no lease end before its worker had time to report; *is_alone* as in the domain.
+
+        In memory only: were this process to end before a report renews them, the next would hold
+        them again.
+        """
+        for execution in list(self.executions.values()):
+            held = hold_leases(execution, now, is_alone=is_alone)
+            if held is not execution:
+                self.put(held)
+                self.indexes.replace(execution, held)
 
     def clear(self) -> None:
         """Forget everything but the workflows, of which no version ever changes."""

@@ -111,7 +111,8 @@ class GroupWriter:
 
     def wake(self) -> None:
         """Ask standing commands again: others have committed something."""
-        self._work_came.set()
+        if self._standing:
+            self._work_came.set()
 
     def post(self, command: Command[T]) -> Awaitable[Committed[T]]:
         item = Item(command, asyncio.get_running_loop())
@@ -176,9 +177,10 @@ class GroupWriter:
 
     async def _commit(self, items: Sequence[Item[Any]]) -> None:
         standing = list(self._standing)
+        if not items and not any(map(self._may_get_something, standing)):
+            return
         try:
             await self._attempt(items, standing)
-            self._is_away = False
         except StoreFailed as error:
             self._is_away = True
             log.warning("commit failed", commands=len(items), error=str(error))
@@ -227,6 +229,10 @@ class GroupWriter:
     ) -> Sequence[Waiting[Any]]:
         """Commit all of them; return those that were standing and do something."""
         await self._settle_doubt()
+        if self._is_away:
+            # Meanwhile nobody could report to this process, nor to others.
+            self._working.hold_leases(self._clock.now(), is_alone=False)
+            self._is_away = False
         loaded = Loaded()
         needs = _union([item.command.needs() for item in items])
         if needs is not None:
@@ -308,10 +314,7 @@ class GroupWriter:
     def _ask(self, waiting: Waiting[Any], batch: Batch, decided: list[Waiting[Any]]) -> None:
         """Ask a standing command what it does now, and add it to *decided* if it does something."""
         command = waiting.command
-        ready = self._working.indexes.ready
-        if waiting not in self._standing or (
-            waiting.was_asked and not ready.offers(command.workspace_id, command.request)
-        ):
+        if waiting not in self._standing or not self._may_get_something(waiting):
             return
         waiting.was_asked = True
         try:
@@ -327,6 +330,10 @@ class GroupWriter:
             batch.accept(decision)
             waiting.decision = decision
             decided.append(waiting)
+
+    def _may_get_something(self, waiting: Waiting[Any]) -> bool:
+        command, ready = waiting.command, self._working.indexes.ready
+        return not waiting.was_asked or ready.offers(command.workspace_id, command.request)
 
     async def _clear_up(self) -> None:
         """Erase some of what was purged, between two batches."""
