@@ -86,6 +86,33 @@ class TestTime:
         assert len(await app.lease()) == 1
 
 
+class TestTotals:
+    """Totals that no integer holds, which only a report that is not true can bring about."""
+
+    HUGE = make.spent(10**18)
+
+    async def test_past_64_bits_are_refused_and_the_rest_is_stored(self, app: App) -> None:
+        await app.apply([phase_spec(retry_policy=make.EAGER)])
+        await app.start("root")
+        await app.start("e1", parent_execution_id="root", queue_name="mine")
+        spent, refused = 0, 0
+        for _ in range(11):
+            assigned = await app.lease_one(queue_names=("mine",))
+            told = await app.report(
+                assigned, make.broken(), usage_by_model=self.HUGE, credits_nanos=7
+            )
+            assert told.action is DirectiveAction.ACCEPTED
+            fields = [each.field for each in told.rejections]
+            assert fields in ([], ["usage_by_model"])
+            refused += bool(fields)
+            spent += not fields
+        assert (spent, refused) == (9, 2)
+        one, root = await app.get("e1"), await app.get("root")
+        assert one.usage.cost_nanos == root.tree_usage.cost_nanos == 9 * 10**18
+        assert one.usage.credits_nanos == 9 * 7
+        assert make.phase(one).attempt == 11
+
+
 class TestQueueLimits:
     """How many phases of a queue are leased at the same time, a setting of the server."""
 

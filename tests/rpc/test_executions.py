@@ -222,6 +222,34 @@ async def test_what_there_is_not_is_not_found(api: Api, method: str) -> None:
     assert error.reason == "EXECUTION_NOT_FOUND"
 
 
+async def test_a_page_of_operations_stays_within_what_a_client_accepts(api: Api) -> None:
+    execution_id = await started(api)
+    large = execution_pb2.Payload(data=b"x" * 64 * 1024)
+    token = (await lease(api)).lease_token
+    for first in range(0, 100, 50):
+        told = [
+            execution_pb2.Operation(
+                operation_id=f"op-{n:02}", operation_type="tool", input=large, output=large
+            )
+            for n in range(first, first + 50)
+        ]
+        report = PhaseReport(lease_token=token, operations=told)
+        await api.workers.ReportPhases(ReportPhasesRequest(reports=[report]))
+
+    request = pb.ListOperationsRequest(
+        execution_id=execution_id, page_size=1000, view=execution_pb2.EXECUTION_VIEW_FULL
+    )
+    listed: list[str] = []
+    while True:
+        page = await api.executions.ListOperations(request)
+        assert page.ByteSize() <= 3 * 1024 * 1024 + 64 * 1024
+        listed += [each.operation_id for each in page.operations]
+        request.page_token = page.next_page_token
+        if not page.next_page_token:
+            break
+    assert listed == [f"op-{n:02}" for n in range(100)]
+
+
 async def test_operations_are_listed_page_by_page(api: Api) -> None:
     execution_id = await started(api)
     told = [

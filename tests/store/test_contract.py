@@ -303,6 +303,29 @@ class TestReads:
             (one,) = (await stage.store.reads.operations(query)).operations
             assert one.reported.input == expected
 
+    @pytest.mark.parametrize(
+        ("room", "full", "expected"),
+        [(5000, True, [1, 1, 1]), (9000, True, [2, 1]), (0, True, [1, 1, 1]), (9000, False, [3])],
+    )
+    async def test_a_page_of_operations_has_no_more_bytes_than_there_is_room_for(
+        self, stage: Stage, room: int, full: bool, expected: list[int]
+    ) -> None:
+        await stage.start("e1")
+        large = text_payload("x" * 3000)
+        await stage.post(
+            Store(operations=tuple(_operation(f"o{at}", at, given=large) for at in range(3)))
+        )
+        found: list[int] = []
+        query = OperationQuery(E1, 0, 10, full=full, room=room)
+        while True:
+            page = await stage.store.reads.operations(query)
+            found.append(len(page.operations))
+            assert page.total_size == 3
+            if page.next is None:
+                break
+            query = replace(query, after=page.next)
+        assert found == expected
+
     async def test_the_last_checkpoint_and_output_count(self, stage: Stage) -> None:
         await stage.start("e1")
         slot = Slot(E1, 0)

@@ -67,6 +67,14 @@ def test_a_lease_token_alone_is_a_heartbeat() -> None:
     assert read(report()) == Report("t")
 
 
+def test_all_reports_of_a_call_have_so_many_operations_at_most() -> None:
+    full = [operation(operation_id=f"op{at}") for at in range(1000)]
+    reports = [report(lease_token=f"t{at}", operations=full) for at in range(10)]
+    assert len(read_reports(reports, SIZES)) == 10
+    with pytest.raises(InvalidArgument, match="at most 10000 operations in all, have 10001"):
+        read_reports([*reports, report(operations=full[:1])], SIZES)
+
+
 def test_everything_is_read() -> None:
     message = report(
         sequence=7,

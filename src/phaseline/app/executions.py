@@ -180,7 +180,9 @@ class Executions:
         scope = digest_of((key, phase_id))
         after = self._read_page_token(page_token, scope).value if page_token else -1
         page = await self._reads.operations(
-            OperationQuery(key, position, page_size, after=after, full=full)
+            OperationQuery(
+                key, position, page_size, after=after, full=full, room=self._limits.answer
+            )
         )
         token = "" if page.next is None else self._signer.sign(("P", scope, page.next, ""))
         return ListedOperations(page, token)

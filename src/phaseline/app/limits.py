@@ -24,5 +24,5 @@ class Limits(msgspec.Struct, frozen=True):
     queue_concurrency: Mapping[str, int] = {}
     workflow: int = 3 * 1024 * 1024
     prompt: int = 1024 * 1024
-    #: What an answer may take before payloads are left out of it.
+    #: What an answer may take before payloads are left out of it, or left for the next page.
     answer: int = 3 * 1024 * 1024

@@ -113,6 +113,8 @@ class OperationQuery(msgspec.Struct, frozen=True):
     limit: int
     after: int = -1
     full: bool = False
+    #: Bytes that it may have, besides its first operation; None for any.
+    room: int | None = None
 
 
 class OperationPage(msgspec.Struct, frozen=True):

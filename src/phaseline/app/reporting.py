@@ -10,10 +10,20 @@ from phaseline.app.consequences import Changes
 from phaseline.app.leasing import LeaseRef
 from phaseline.app.ports import Decision, Needs, OperationsOf, View
 from phaseline.domain import work
+from phaseline.domain.errors import Reason
 from phaseline.domain.execution import Artifact, Execution
 from phaseline.domain.ids import uuid7
-from phaseline.domain.report import AbandonReason, Directive, DirectiveAction, Report
+from phaseline.domain.report import (
+    AbandonReason,
+    Directive,
+    DirectiveAction,
+    Rejection,
+    Report,
+)
 
+_TOO_MUCH = Rejection(
+    "usage_by_model", Reason.INVALID_FIELD, "takes a total past 64 bits, with the credits"
+)
 UNKNOWN_LEASE = Directive(DirectiveAction.ABANDON, AbandonReason.UNKNOWN)
 
 
@@ -35,6 +45,17 @@ class ReportPhase(msgspec.Struct, frozen=True):
         )
 
     def decide(self, view: View) -> Decision[Directive]:
+        decision = self._decide(view, self.report)
+        if not _spends(self.report) or all(
+            execution.tree_usage.can_be_told for execution in decision.executions
+        ):
+            return decision
+        without = msgspec.structs.replace(self.report, usage_by_model=None, credits_nanos=None)
+        decision = self._decide(view, without)
+        answer = msgspec.structs.replace(decision.answer, rejections=(_TOO_MUCH,))
+        return msgspec.structs.replace(decision, answer=answer)
+
+    def _decide(self, view: View, report: Report) -> Decision[Directive]:
         slot = self.ref.slot
         execution = view.execution(slot.key)
         if execution is None or slot.position >= len(execution.phases):
@@ -43,9 +64,9 @@ class ReportPhase(msgspec.Struct, frozen=True):
             execution,
             slot.position,
             self.ref.epoch,
-            self.report,
+            report,
             view.now,
-            recorded=view.recorded(slot, self.ref.epoch) if self.report.operations else {},
+            recorded=view.recorded(slot, self.ref.epoch) if report.operations else {},
             check_output=self.check_output,
             jitter=self.jitter,
         )
@@ -103,6 +124,10 @@ class ReportPhase(msgspec.Struct, frozen=True):
             )
             for draft, bits in zip(reported.artifacts, self.artifact_bits, strict=False)
         )
+
+
+def _spends(report: Report) -> bool:
+    return report.usage_by_model is not None or report.credits_nanos is not None
 
 
 def _with_artifacts(

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+#: The most that a figure of a total can be: what 64 bits hold, in the store and on the wire.
+MOST = 2**63 - 1
+
 
 class ModelUsage(msgspec.Struct, frozen=True, array_like=True):
     """What one model consumed. The four token counts are disjoint."""
@@ -53,6 +56,11 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     @property
     def cost_complete(self) -> bool:
         return self.unpriced_models == 0
+
+    @property
+    def can_be_told(self) -> bool:
+        """Whether all figures are within what a total can be."""
+        return max(self.total_tokens, self.cost_nanos, self.credits_nanos) <= MOST
 
     def __add__(self, other: Usage) -> Usage:
         # Written out: it runs several times for every report.

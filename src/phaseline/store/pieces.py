@@ -17,6 +17,8 @@ from phaseline.store.place import Place
 
 # Of all outputs of an execution together; those past it come without their bytes.
 _MOST_BYTES = 16 * 1024 * 1024
+# At most, in UTF-8.
+_BYTES_PER_CHARACTER = 4
 
 
 def read_place(connection: Connection) -> Place:
@@ -80,10 +82,8 @@ def read_operations(
     """Return operations past ordinal *after*, in the order of first record."""
     c = tables.operations.c
     statement = select(*_columns(tables.operations, full or ("input", "output"))).where(
-        *own(tables.operations, key), c.ordinal > after, _is_kept(key)
+        *_kept_operations(key, position), c.ordinal > after
     )
-    if position is not None:
-        statement = statement.where(c.position == position)
     if phase_ids:
         statement = statement.where(c.phase_id.in_(phase_ids))
     found = connection.execute(statement.order_by(c.ordinal).limit(limit))
@@ -92,23 +92,52 @@ def read_operations(
 
 def operation_page(connection: Connection, query: OperationQuery) -> OperationPage:
     """Return one page, and how many operations there are in all."""
-    table = tables.operations
-    counted = (
-        select(func.count()).select_from(table).where(*own(table, query.key), _is_kept(query.key))
-    )
-    if query.position is not None:
-        counted = counted.where(table.c.position == query.position)
-    total = connection.execute(counted).scalar_one()
+    kept = _kept_operations(query.key, query.position)
+    counted = select(func.count()).select_from(tables.operations).where(*kept)
+    limit = query.limit if query.room is None else _fitting(connection, query, query.room)
     found = read_operations(
         connection,
         query.key,
-        query.limit + 1,
+        limit + 1,
         after=query.after,
         position=query.position,
         full=query.full,
     )
-    page = found[: query.limit]
-    return OperationPage(page, total, page[-1].ordinal if len(found) > query.limit else None)
+    page = found[:limit]
+    return OperationPage(
+        operations=page,
+        total_size=connection.execute(counted).scalar_one(),
+        next=page[-1].ordinal if len(found) > limit else None,
+    )
+
+
+def _kept_operations(key: Key, position: int | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that find the operations of an execution, or of one phase."""
+    conditions = [*own(tables.operations, key), _is_kept(key)]
+    if position is not None:
+        conditions.append(tables.operations.c.position == position)
+    return conditions
+
+
+def _fitting(connection: Connection, query: OperationQuery, room: int) -> int:
+    """Return how many operations of a page take no more than *room* bytes, and at least one."""
+    c = tables.operations.c
+    size: ColumnElement[int] = _BYTES_PER_CHARACTER * func.length(c.body)
+    if query.full:
+        size += func.coalesce(func.length(c.input), 0) + func.coalesce(func.length(c.output), 0)
+    sizes = (
+        select(size)
+        .where(*_kept_operations(query.key, query.position), c.ordinal > query.after)
+        .order_by(c.ordinal)
+        .limit(query.limit)
+    )
+    fitting = 0
+    for taken in connection.execute(sizes).scalars():
+        room -= taken
+        if room < 0:
+            break
+        fitting += 1
+    return max(fitting, 1)
 
 
 def read_artifact(

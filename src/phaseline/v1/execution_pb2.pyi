@@ -311,7 +311,7 @@ class Cancellation(_message.Message):
     CANCELLED_BY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     cancelled_by: _builtins.str
-    """Subject of the caller's credentials, or "system"."""
+    """Subject of the caller's credentials, "anonymous" without any, or "system"."""
     reason: _builtins.str
     """The reason given."""
     @_builtins.property
@@ -374,7 +374,7 @@ class Display(_message.Message):
     total_tokens: _builtins.str
     """Of usage.total_tokens: "950", "1.2k", "1.5M"."""
     total_cost: _builtins.str
-    """Of usage.cost_usd: "$0.00", "<$0.01", "$1.23", "$1.2k"."""
+    """Of usage.cost_usd: "$0.00", "<$0.01", "$1.23", "$1.2k"; "≥$1.23" unless usage.cost_complete."""
     duration: _builtins.str
     """Of duration: "<1s", "5s", "2m 14s", "1h 2m"; "—" before it has started."""
     repos: _builtins.str

@@ -38,15 +38,19 @@ class ExecutionServiceStub(object):
     A request may have 16 MiB; an answer stays below 4 MiB, what gRPC clients accept by default.
     Limits are those of a server with default settings.
 
-    Every error carries google.rpc.ErrorInfo with domain "phaseline" and a reason. Each RPC lists its
-    own as "code: reasons". Any RPC may also answer:
+    Every error of the server carries google.rpc.ErrorInfo with domain "phaseline" and a reason. Each
+    RPC lists its own as "code: reasons". Any RPC may also answer:
 
-    INVALID_ARGUMENT: INVALID_FIELD, with google.rpc.BadRequest.
+    INVALID_ARGUMENT: INVALID_FIELD, with google.rpc.BadRequest unless the bytes are no such request.
     UNAUTHENTICATED: CREDENTIALS_INVALID.
-    PERMISSION_DENIED: PERMISSION_DENIED.
-    RESOURCE_EXHAUSTED: RATE_LIMITED, with google.rpc.RetryInfo.
     UNAVAILABLE: DRAINING, STORAGE_UNAVAILABLE; call again, with the same request_id.
-    DEADLINE_EXCEEDED, INTERNAL: the same word.
+    INTERNAL: INTERNAL.
+
+    Two are for servers to come, and clients should know them: PERMISSION_DENIED: PERMISSION_DENIED,
+    and RESOURCE_EXHAUSTED: RATE_LIMITED, with google.rpc.RetryInfo.
+
+    What gRPC itself answers has no ErrorInfo: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED for a request
+    that is too large, UNAVAILABLE without a server, UNIMPLEMENTED for a service of another package.
     """
 
     def __init__(self, channel):
@@ -150,15 +154,19 @@ class ExecutionServiceServicer(object):
     A request may have 16 MiB; an answer stays below 4 MiB, what gRPC clients accept by default.
     Limits are those of a server with default settings.
 
-    Every error carries google.rpc.ErrorInfo with domain "phaseline" and a reason. Each RPC lists its
-    own as "code: reasons". Any RPC may also answer:
+    Every error of the server carries google.rpc.ErrorInfo with domain "phaseline" and a reason. Each
+    RPC lists its own as "code: reasons". Any RPC may also answer:
 
-    INVALID_ARGUMENT: INVALID_FIELD, with google.rpc.BadRequest.
+    INVALID_ARGUMENT: INVALID_FIELD, with google.rpc.BadRequest unless the bytes are no such request.
     UNAUTHENTICATED: CREDENTIALS_INVALID.
-    PERMISSION_DENIED: PERMISSION_DENIED.
-    RESOURCE_EXHAUSTED: RATE_LIMITED, with google.rpc.RetryInfo.
     UNAVAILABLE: DRAINING, STORAGE_UNAVAILABLE; call again, with the same request_id.
-    DEADLINE_EXCEEDED, INTERNAL: the same word.
+    INTERNAL: INTERNAL.
+
+    Two are for servers to come, and clients should know them: PERMISSION_DENIED: PERMISSION_DENIED,
+    and RESOURCE_EXHAUSTED: RATE_LIMITED, with google.rpc.RetryInfo.
+
+    What gRPC itself answers has no ErrorInfo: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED for a request
+    that is too large, UNAVAILABLE without a server, UNIMPLEMENTED for a service of another package.
     """
 
     def Execute(self, request, context):
@@ -455,15 +463,19 @@ class ExecutionService(object):
     A request may have 16 MiB; an answer stays below 4 MiB, what gRPC clients accept by default.
     Limits are those of a server with default settings.
 
-    Every error carries google.rpc.ErrorInfo with domain "phaseline" and a reason. Each RPC lists its
-    own as "code: reasons". Any RPC may also answer:
+    Every error of the server carries google.rpc.ErrorInfo with domain "phaseline" and a reason. Each
+    RPC lists its own as "code: reasons". Any RPC may also answer:
 
-    INVALID_ARGUMENT: INVALID_FIELD, with google.rpc.BadRequest.
+    INVALID_ARGUMENT: INVALID_FIELD, with google.rpc.BadRequest unless the bytes are no such request.
     UNAUTHENTICATED: CREDENTIALS_INVALID.
-    PERMISSION_DENIED: PERMISSION_DENIED.
-    RESOURCE_EXHAUSTED: RATE_LIMITED, with google.rpc.RetryInfo.
     UNAVAILABLE: DRAINING, STORAGE_UNAVAILABLE; call again, with the same request_id.
-    DEADLINE_EXCEEDED, INTERNAL: the same word.
+    INTERNAL: INTERNAL.
+
+    Two are for servers to come, and clients should know them: PERMISSION_DENIED: PERMISSION_DENIED,
+    and RESOURCE_EXHAUSTED: RATE_LIMITED, with google.rpc.RetryInfo.
+
+    What gRPC itself answers has no ErrorInfo: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED for a request
+    that is too large, UNAVAILABLE without a server, UNIMPLEMENTED for a service of another package.
     """
 
     @staticmethod

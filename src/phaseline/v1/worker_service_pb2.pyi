@@ -338,7 +338,7 @@ class ReportPhasesRequest(_message.Message):
     NEXT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhaseReport]:
-        """1 to 1000 reports, at most one for each lease."""
+        """1 to 1000 reports, at most one for each lease, with at most 10,000 operations in all."""
 
     @_builtins.property
     def next(self) -> Global___LeasePhasesRequest:
@@ -391,7 +391,9 @@ class PhaseReport(_message.Message):
 
     @_builtins.property
     def usage_by_model(self) -> _containers.RepeatedCompositeFieldContainer[_usage_pb2.ModelUsage]:
-        """Usage of the whole attempt so far, replacing what it reported before; empty keeps that."""
+        """Usage of the whole attempt so far, replacing what it reported before; empty keeps that. Left out
+        if it takes a total of the execution, or of one above it, past 64 bits; so are the credits.
+        """
 
     @_builtins.property
     def checkpoint(self) -> _execution_pb2.Payload:

@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 _MOST_REPORTS = 1000
 _MOST_OPERATIONS = 1000
+# Of all reports in one call. They are one transaction, and keep everybody else waiting.
+_MOST_OPERATIONS_AT_ONCE = 10_000
 _MOST_ARTIFACTS = 100
 _MOST_REJECTIONS = 100
 _NAME_LENGTH = 256
@@ -54,13 +56,19 @@ class Told(msgspec.Struct, frozen=True):
 def read_reports(
     messages: Sequence[worker_service_pb2.PhaseReport], sizes: Sizes
 ) -> tuple[Told, ...]:
-    """Read each report. Raises `InvalidArgument` for their number only."""
+    """Read each report. Raises `InvalidArgument` for numbers only: of reports, of operations."""
     if not 1 <= len(messages) <= _MOST_REPORTS:
         raise InvalidArgument.of(
             "reports", f"must be 1 to {_MOST_REPORTS}, there are {len(messages)}"
         )
     if len({message.lease_token for message in messages}) < len(messages):
         raise InvalidArgument.of("reports", "must be at most one for each lease_token")
+    operations = sum(len(message.operations) for message in messages)
+    if operations > _MOST_OPERATIONS_AT_ONCE:
+        raise InvalidArgument.of(
+            "reports",
+            f"must have at most {_MOST_OPERATIONS_AT_ONCE} operations in all, have {operations}",
+        )
     return tuple(read_report(message, sizes) for message in messages)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 LEASED_PHASES = 100  #: phases asked for in one call
 REPORTS = 1000  #: reports in one call
 OPERATIONS = 1000  #: operations in one report
+OPERATIONS_AT_ONCE = 10_000  #: operations of all reports in one call
 HANDLERS = 256
 ARTIFACTS = 100  #: of one phase
 MODELS = 100  #: in the usage of one attempt

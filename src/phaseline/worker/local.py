@@ -37,7 +37,7 @@ class LocalSource:
         more = None if next is None else _from_inside(next)
         reported = await self._work.report(self._caller, [each.report for each in told], more)
         directives = [
-            msgspec.structs.replace(directive, rejections=each.rejections)
+            msgspec.structs.replace(directive, rejections=(*each.rejections, *directive.rejections))
             if each.rejections
             else directive
             for directive, each in zip(reported.directives, told, strict=True)

@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import OperationReport, Progress
 from phaseline.domain.usage import ModelUsage, merge
-from phaseline.worker.limits import CALL_BYTES, OPERATIONS
+from phaseline.worker.limits import CALL_BYTES, OPERATIONS, OPERATIONS_AT_ONCE
 
-#: Of a report or an operation, next to the payloads and texts in it.
-_OVERHEAD = 200
+#: Of a report or an operation, next to the payloads and texts in it. It is less in truth, but so
+#: the size of a call bounds the number of its operations, too.
+_OVERHEAD = CALL_BYTES // OPERATIONS_AT_ONCE + 1
 
 
 class News(msgspec.Struct, frozen=True):
