@@ -22,7 +22,7 @@ from phaseline.domain.ids import Key
 from phaseline.domain.lifecycle import TERMINAL, ExecutionStatus
 from phaseline.domain.report import OperationReport
 from phaseline.domain.workflow import PhaseSpec, Workflow, WorkflowSpec
-from phaseline.store.faults import NoPoints
+from phaseline.faults import NoPoints
 from phaseline.store.opening import Store, open_store
 from phaseline.store.writer import GroupWriter
 from phaseline.watch.shared import Sizes

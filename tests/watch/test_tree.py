@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from msgspec.structs import replace
 
 from phaseline.app.changes import Entry
@@ -119,6 +120,34 @@ async def test_a_terminal_one_gives_its_snapshot_and_ends() -> None:
     assert kinds == ["opened", "change_set", "bookmark", "closing"]
     guarantees.synced(reader.stream)
     guarantees.closing(reader.stream, "COMPLETED")
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_it_ends_when_the_end_comes_while_the_snapshot_is_read(turns: int) -> None:
+    process = Process(Database(lambda: 1))
+    process.commit(change("a"))
+    reader = process.watch("a")
+    await process.settle(turns)
+    process.commit(change("a", COMPLETED))
+    await process.settle()
+    guarantees.closing(reader.stream, "COMPLETED")
+    guarantees.closes_after_the_last_version([reader.stream], ("a",))
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_it_goes_on_with_one_that_is_retried_while_the_snapshot_is_read(turns: int) -> None:
+    process = Process(Database(lambda: 1))
+    process.commit(change("a", FAILED))
+    reader = process.watch("a")
+    await process.settle(turns)
+    process.commit(change("a", PENDING))
+    if reader.is_over:
+        return
+    await process.settle()
+    process.commit(change("a", COMPLETED))
+    await process.settle()
+    guarantees.closing(reader.stream, "COMPLETED")
+    guarantees.closes_after_the_last_version([reader.stream], ("a",))
 
 
 async def test_a_watch_resumed_behind_the_end_ends_at_once() -> None:

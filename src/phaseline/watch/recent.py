@@ -29,6 +29,8 @@ class Piece(NamedTuple, Generic[Place]):
     behind: Place | None
     revision: int
     read_at: float
+    #: As that of a `Step`.
+    state: tuple[int, bool] | None = None
 
 
 class Recent(Generic[V]):

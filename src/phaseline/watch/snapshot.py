@@ -70,7 +70,7 @@ class TreeSnapshot:
         )
         if page is None:
             # Deleted meanwhile: there is nothing more to tell of it.
-            return self._made([], Spot(spot.execution_id, EVERYTHING), 0)
+            return self._made([], Spot(spot.execution_id, EVERYTHING), None)
         return self._piece([page], spot, is_last=not watched.descendants)
 
     def _piece(self, pages: Sequence[TreePage], spot: Spot, *, is_last: bool) -> Piece[Spot]:
@@ -81,22 +81,29 @@ class TreeSnapshot:
             for place, change in self._changes(page, start):
                 size += len(change)
                 if changes and (len(changes) == self._sizes.changes or size > self._sizes.frame):
-                    return self._made(changes, spot, page.revision)
+                    return self._made(changes, spot, page)
                 changes.append(change)
                 spot = place
             if len(page.operations) == self._sizes.operations:
-                return self._made(changes, spot, page.revision)
+                return self._made(changes, spot, page)
             spot = Spot(self._watched.spot_id(page.execution.spec.execution_id), EVERYTHING)
-        return self._made(changes, None if is_last else spot, pages[-1].revision if pages else 0)
+        return self._made(changes, None if is_last else spot, pages[-1] if pages else None)
 
-    def _made(self, changes: list[bytes], behind: Spot | None, revision: int) -> Piece[Spot]:
+    def _made(
+        self, changes: list[bytes], behind: Spot | None, page: TreePage | None
+    ) -> Piece[Spot]:
+        """Return the piece of *changes*, the last of them from *page*."""
         shared, watched = self._shared, self._watched
-        frame = b""
+        frame, revision, state = b"", 0, None
+        if page is not None:
+            revision = page.revision
+            if page.execution.key == watched.key:
+                state = (page.execution.revision, page.execution.done)
         if changes:
             cursor = TreeCursor(revision, behind)
             token = shared.tokens.of_tree(watched.key, watched.descendants, cursor)
             frame = shared.codec.change_set(changes, 0, token)
-        return Piece(frame, behind, revision, shared.clock.time())
+        return Piece(frame, behind, revision, shared.clock.time(), state)
 
     def _changes(self, page: TreePage, after: Spot) -> Iterator[tuple[Spot, bytes]]:
         """Yield what *page* holds past a spot, each with its own."""

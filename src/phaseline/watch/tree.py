@@ -99,15 +99,20 @@ class TreeFollower:
                 return await self._next_in_range(piece.revision)
         self._piece = None
         self.cursor = TreeCursor(self.cursor.after, piece.behind)
+        self._came(piece.state)
         return piece.frame
 
     async def _next_in_range(self, until: int) -> bytes:
         """Return the next frame of what happened up to *until*."""
         step = await self._versions.step(self.cursor, until)
         self.cursor = step.cursor
-        if step.state is not None and step.state[0] >= self._state[0]:
-            self._state = step.state
+        self._came(step.state)
         return step.frame
+
+    def _came(self, state: tuple[int, bool] | None) -> None:
+        """Take note of the version of the execution that was sent, if one was."""
+        if state is not None and state[0] >= self._state[0]:
+            self._state = state
 
     def _skip_quiet(self) -> None:
         """Skip what does not concern this watch."""
