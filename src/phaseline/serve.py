@@ -30,6 +30,7 @@ from phaseline.app.trees import Trees
 from phaseline.app.work import Work
 from phaseline.app.workflows import Workflows
 from phaseline.domain.start import StartLimits
+from phaseline.faults import NoPoints, points_from
 from phaseline.rpc.artifacts import ArtifactService
 from phaseline.rpc.auth import (
     Anyone,
@@ -48,7 +49,6 @@ from phaseline.rpc.workers import WorkerService
 from phaseline.rpc.workflows import WorkflowService
 from phaseline.settings import Settings, SettingsError
 from phaseline.store.failures import DatabaseInUse, SchemaUnknown, StoreFailed
-from phaseline.store.faults import points_from
 from phaseline.store.opening import MemoryAlarm, Store, open_store, stored_version
 from phaseline.store.writer import GroupWriter
 from phaseline.watch.payloads import StoredPayloads
@@ -196,8 +196,10 @@ class _Core:
         self.signer = Signer(store.secret)
         self.signal = Signal(self.clock, Tail(store.head))
         self.tokens = ResumeTokens(self.signer, store.epoch)
-        points = points_from(os.environ.get(CRASH_VARIABLE, ""))
-        self.writer: GroupWriter = store.writer(self.signal, Encoder(), self.clock, points)
+        self.points = points_from(os.environ.get(CRASH_VARIABLE, ""))
+        self.writer: GroupWriter = store.writer(
+            self.signal, Encoder(), self.clock, self.points or NoPoints()
+        )
         self._alarm = MemoryAlarm(store.working, self.clock)
 
     @asynccontextmanager
@@ -271,6 +273,7 @@ class Server:
                 max_connection_grace=settings.watch.max_age + _GRACE_OF_CONNECTIONS,
             ),
             authenticator,
+            core.points,
         )
 
     def _execution_servicers(

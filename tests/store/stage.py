@@ -17,9 +17,9 @@ from phaseline.domain.ids import Key
 from phaseline.domain.start import Place as Spot
 from phaseline.domain.start import StartRequest, start
 from phaseline.domain.workflow import Workflow
+from phaseline.faults import Point
 from phaseline.store.batch import Loaded
 from phaseline.store.commit import Work
-from phaseline.store.faults import Point
 from phaseline.store.opening import Store, open_store
 from phaseline.store.place import Place
 from phaseline.store.stale import Tidying

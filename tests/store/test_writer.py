@@ -10,8 +10,8 @@ from phaseline.app.ports import Decision, Needs, Remembered, View, Withdrawn
 from phaseline.domain.errors import NotFound, Reason, Unavailable
 from phaseline.domain.execution import Content
 from phaseline.domain.ids import Key
+from phaseline.faults import Point
 from phaseline.store.failures import StoreFailed
-from phaseline.store.faults import Point
 from phaseline.store.opening import open_store
 from phaseline.store.statements import ADD_EXECUTION
 from tests.store.stage import Put, Raising, Stage, staged, until
@@ -71,7 +71,7 @@ class TestCommitting:
         last = asyncio.ensure_future(stage.start("last"))
         assert [(await first).revision, (await last).revision] == [2, 3]
 
-    @pytest.mark.parametrize("point", Point)
+    @pytest.mark.parametrize("point", [Point.COMMIT_BEFORE, Point.COMMIT_AFTER])
     async def test_nothing_is_answered_told_or_seen_before_it_is_committed(
         self, stage: Stage, point: Point
     ) -> None:

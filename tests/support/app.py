@@ -34,7 +34,7 @@ from phaseline.domain.ids import Key
 from phaseline.domain.report import Directive, LeaseRequest, Outcome, Report
 from phaseline.domain.start import StartRequest
 from phaseline.domain.workflow import PhaseSpec, WorkflowSpec
-from phaseline.store.faults import Point
+from phaseline.faults import Point
 from phaseline.store.opening import Store, open_store
 from phaseline.store.writer import GroupWriter
 from phaseline.wire.encoder import Encoder

@@ -10,13 +10,13 @@ import msgspec
 SCENARIOS = (
     *("execute", "status", "get", "list", "active", "end-to-end", "agents"),
     *("watch-fan-out", "watch-lag", "watch-catch-up", "watch-idle"),
-    *("memory", "history", "restart"),
+    *("memory", "faults", "history", "restart"),
 )
 #: One word for several.
 GROUPS = {"watch": tuple(name for name in SCENARIOS if name.startswith("watch-"))}
 WORKERS = ("external", "embedded")
 #: They end servers, look into their processes or fill their databases.
-OWN_SERVER = frozenset({"watch-idle", "memory", "restart", "history"})
+OWN_SERVER = frozenset({"watch-idle", "memory", "faults", "restart", "history"})
 
 
 class PlanError(Exception):

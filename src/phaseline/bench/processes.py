@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
@@ -69,6 +69,10 @@ class Running:
             raise self.failed("ended")
         return line.decode()
 
+    async def ended(self) -> int:
+        """Return its exit code, once it has ended however it came to."""
+        return await self._process.wait()
+
     async def done(self) -> None:
         """Return once it has ended by itself; raise `ProcessFailed` if it says that it failed."""
         if await self._process.wait() != 0:
@@ -98,11 +102,14 @@ class Running:
 
 
 @asynccontextmanager
-async def process(*arguments: str, given: str | None = None) -> AsyncIterator[Running]:
+async def process(
+    *arguments: str, given: str | None = None, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Running]:
     """
     Run a Python module with arguments beside the block.
 
-    With *given*, that is all of its stdin; without, the block may talk with it.
+    With *given*, that is all of its stdin; without, the block may talk with it. *environment* adds
+    to what it has from here.
     """
     with tempfile.TemporaryFile() as log:
         started = await asyncio.create_subprocess_exec(
@@ -112,7 +119,7 @@ async def process(*arguments: str, given: str | None = None) -> AsyncIterator[Ru
             stdout=PIPE if given is None else DEVNULL,
             stderr=log,
             limit=_LINE_LIMIT,
-            env={**os.environ, "PHASELINE_LOG_LEVEL": "warning"},
+            env={**os.environ, "PHASELINE_LOG_LEVEL": "warning", **(environment or {})},
         )
         running = Running(" ".join(arguments[:2]), started, log)
         assert started.stdin is not None

@@ -21,6 +21,7 @@ from phaseline.bench.scenarios.ends import NotCompleted, ends
 from phaseline.bench.scenarios.fan_out import fan_out
 from phaseline.bench.scenarios.history import history
 from phaseline.bench.scenarios.idle import idle
+from phaseline.bench.scenarios.killed import faults
 from phaseline.bench.scenarios.lag import lag
 from phaseline.bench.scenarios.memory import held
 from phaseline.bench.scenarios.restart import restart
@@ -41,6 +42,7 @@ SCENARIOS: dict[str, Scenario] = {
     "watch-catch-up": catch_up,
     "watch-idle": idle,
     "memory": held,
+    "faults": faults,
     "restart": restart,
     "history": history,
 }

@@ -18,8 +18,10 @@ import grpc
 import structlog
 
 from phaseline.domain.errors import Internal, PhaselineError, Reason, Unavailable, Unimplemented
+from phaseline.faults import Points
 from phaseline.rpc.auth import Authenticator
 from phaseline.rpc.call import Call, Context, metadata_of
+from phaseline.rpc.crashing import with_points
 from phaseline.rpc.methods import Method
 from phaseline.wire.status import DETAILS_KEY, status_of
 
@@ -43,8 +45,9 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 class Interceptor:
     """Makes the handlers of RPCs."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, points: Points | None = None) -> None:
         self._authenticator = authenticator
+        self._points = points
 
     def handler(self, method: Method, servicers: Iterable[object]) -> Handler:
         """Return the handler of *method*, answered by the first servicer that has it."""
@@ -68,6 +71,8 @@ class Interceptor:
             except Exception as error:  # noqa: BLE001 - the edge: all that is raised ends here
                 await _refuse(method.path, context, error)
 
+        if self._points is not None:
+            return grpc.unary_unary_rpc_method_handler(with_points(self._points, method, handle))
         return grpc.unary_unary_rpc_method_handler(handle)
 
     def _stream(self, method: Method, behaviour: Stream) -> Handler:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import msgspec
 
+from phaseline.faults import Points
 from phaseline.rpc import health
 from phaseline.rpc.auth import Anyone, Authenticator
 from phaseline.rpc.health import Health
@@ -48,15 +49,17 @@ def build_server(
     health_servicer: Health,
     options: Options,
     authenticator: Authenticator | None = None,
+    points: Points | None = None,
 ) -> tuple[grpc.aio.Server, int]:
     """
     Return a server that is not started yet, and the port that it is bound to; 0 for a path.
 
-    *servicers* are by the full name of their service, which several may share. Raises
-    `CannotListen`.
+    *servicers* are by the full name of their service, which several may share; *points* hear of
+    their calls. Raises `CannotListen`.
     """
+    ours = Interceptor(authenticator or Anyone(), points)
     server = grpc.aio.server(
-        handlers=(_Paths(_handlers(servicers, health_servicer, authenticator or Anyone())),),
+        handlers=(_Paths(_handlers(servicers, health_servicer, ours)),),
         options=_arguments(options),
         compression=grpc.Compression.NoCompression,
     )
@@ -80,11 +83,12 @@ class _Paths(grpc.GenericRpcHandler):
 def _handlers(
     servicers: Mapping[str, Sequence[object]],
     health_servicer: Health,
-    authenticator: Authenticator,
+    interceptor: Interceptor,
 ) -> Mapping[str, Handler]:
-    known, anyone = Interceptor(authenticator), Interceptor(Anyone())
+    anyone = Interceptor(Anyone())
     ours = {
-        method.path: known.handler(method, servicers.get(method.service, ())) for method in METHODS
+        method.path: interceptor.handler(method, servicers.get(method.service, ()))
+        for method in METHODS
     }
     standard = {
         method.path: anyone.handler(method, (health_servicer,)) for method in health.METHODS

@@ -25,9 +25,9 @@ from phaseline.domain.execution import Execution
 from phaseline.domain.ids import Key, uuid7
 from phaseline.domain.start import Place, StartRequest
 from phaseline.domain.workflow import Workflow
+from phaseline.faults import NoPoints
 from phaseline.store import rows, samples, tables
 from phaseline.store import statements as st
-from phaseline.store.faults import NoPoints
 from phaseline.store.opening import Store, open_store
 from phaseline.store.running import run_rows
 from phaseline.store.samples import Variety, Version

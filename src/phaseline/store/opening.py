@@ -16,11 +16,11 @@ from sqlalchemy.exc import DBAPIError
 
 from phaseline.app.changes import Announcer
 from phaseline.app.ports import Clock, Encoder, Needs
+from phaseline.faults import Points
 from phaseline.store import migrate, tables
 from phaseline.store.batch import Loaded
 from phaseline.store.commit import Work
 from phaseline.store.failures import StoreFailed
-from phaseline.store.faults import Points
 from phaseline.store.load import is_known, load, read_active
 from phaseline.store.log import TableLog
 from phaseline.store.pieces import read_place

@@ -19,10 +19,10 @@ from sqlalchemy import Connection
 from phaseline.app.changes import Announcer
 from phaseline.app.ports import Clock, Command, Committed, Encoder, Needs, StandingCommand
 from phaseline.domain.errors import PhaselineError, Reason, Unavailable
+from phaseline.faults import Point, Points
 from phaseline.store.batch import Batch, Loaded
 from phaseline.store.commit import Housekeeping, Prepared, Work, prepare
 from phaseline.store.failures import StoreFailed
-from phaseline.store.faults import Point, Points
 from phaseline.store.place import Place
 from phaseline.store.standing import Item, Waiting
 from phaseline.store.working import Working

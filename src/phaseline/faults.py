@@ -12,17 +12,23 @@ class Point(StrEnum):
 
     COMMIT_BEFORE = "commit.before"
     COMMIT_AFTER = "commit.after"
+    #: What a caller asked for is done, and nobody has told it.
+    ANSWER_BEFORE = "answer.before"
+    #: The answer is sent.
+    ANSWER_AFTER = "answer.after"
+    #: A worker that was given a lease reports, and nobody has looked at it.
+    REPORT_BEFORE = "report.before"
 
 
 class Points(Protocol):
     """Is told of each point that is reached."""
 
     async def reached(self, point: Point) -> None:
-        """Do nothing, in production."""
+        """Go on, or do not."""
 
 
 class NoPoints:
-    """The points of a server in production."""
+    """Lets all pass."""
 
     async def reached(self, point: Point) -> None:
         return
@@ -42,9 +48,9 @@ class DyingAt:
                 os._exit(70)
 
 
-def points_from(text: str) -> Points:
+def points_from(text: str) -> Points | None:
     """Return the points that *text* asks for: "commit.before", or "commit.after:3"; empty: none."""
     if not text:
-        return NoPoints()
+        return None
     name, _, times = text.partition(":")
     return DyingAt(Point(name), int(times or 1))
