@@ -27,6 +27,8 @@ from typing import ClassVar, Self
 import msgspec
 
 _NAMED_IN_A_MESSAGE = 3
+#: After so long it is worth the while to try again what a server cannot do at a moment.
+_SOON = timedelta(milliseconds=500)
 
 
 class Reason(StrEnum):
@@ -273,6 +275,11 @@ class Unavailable(PhaselineError):
     """It cannot be done at this moment. Repeat the call with the same request_id."""
 
     default_reason = Reason.STORAGE_UNAVAILABLE
+
+    @classmethod
+    def for_now(cls, message: str, reason: str = "") -> Self:
+        """Return what a server says that expects to be back, or another in its place, soon."""
+        return cls(message, reason=reason, retry_after=_SOON)
 
 
 class DeadlineExceeded(PhaselineError):

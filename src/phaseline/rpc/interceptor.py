@@ -109,7 +109,9 @@ async def _stop(path: str, context: Context, error: asyncio.CancelledError) -> N
         raise error
     # Something that the call waited for was cancelled, and gRPC would leave the client waiting.
     await _refuse(
-        path, context, Unavailable("the call was stopped, make it again", reason=Reason.DRAINING)
+        path,
+        context,
+        Unavailable.for_now("the call was stopped, make it again", reason=Reason.DRAINING),
     )
 
 

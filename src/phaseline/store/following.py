@@ -79,7 +79,9 @@ class Following:
                     await self._catch_up()
                 except StoreFailed as error:
                     log.warning("catching up failed", error=str(error))
-                    waiting.set_exception(Unavailable("the store cannot be read at this moment"))
+                    waiting.set_exception(
+                        Unavailable.for_now("the store cannot be read at this moment")
+                    )
                     waiting.exception()
                 except BaseException:
                     waiting.cancel()

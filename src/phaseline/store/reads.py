@@ -63,7 +63,7 @@ class Snapshots:
         try:
             return await self._database.read(query)
         except StoreFailed as error:
-            raise Unavailable("the store cannot be read at this moment") from error
+            raise Unavailable.for_now("the store cannot be read at this moment") from error
 
 
 class TableReads:
@@ -239,7 +239,7 @@ class TableReads:
 
 
 def _ended() -> Unavailable:
-    return Unavailable("the store is being closed")
+    return Unavailable.for_now("the store is being closed")
 
 
 def _workflows(connection: Connection, workspace_id: str, after: str, limit: int) -> WorkflowPage:

@@ -383,8 +383,8 @@ def _union(needs: list[Needs]) -> Needs | None:
 
 
 def _unavailable() -> Unavailable:
-    return Unavailable("the store cannot be written at this moment")
+    return Unavailable.for_now("the store cannot be written at this moment")
 
 
 def _closed() -> Unavailable:
-    return Unavailable("the server is shutting down", reason=Reason.DRAINING)
+    return Unavailable.for_now("the server is shutting down", reason=Reason.DRAINING)

@@ -130,4 +130,4 @@ def expired(trimmed: int) -> OutOfRange:
 
 def stale() -> Unavailable:
     """Return the error for a read that shows less than what was sent."""
-    return Unavailable("the store is behind what this watch has seen; resume it")
+    return Unavailable.for_now("the store is behind what this watch has seen; resume it")

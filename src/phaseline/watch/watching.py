@@ -138,7 +138,7 @@ class Watching:
     def _admitted(self, workspace_id: str) -> Iterator[Waker]:
         """Count one more watch, and give it what wakes it; raise if there are too many."""
         if self._drain.has_begun:
-            raise Unavailable("the server is shutting down", reason=Reason.DRAINING)
+            raise Unavailable.for_now("the server is shutting down", reason=Reason.DRAINING)
         terms = self._shared.terms
         if len(self._wakers) >= terms.per_process:
             raise _too_many("this server", terms.per_process, "process")
