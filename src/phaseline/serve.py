@@ -127,6 +127,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     check_exposure(settings)
     authenticator = await asyncio.to_thread(_authenticator, settings)
     tls = await asyncio.to_thread(_tls, settings)
+    await asyncio.to_thread(settings.make_data_directory)
     store = await open_store(
         settings.database_url, pool_size=settings.db_pool_size, listens=settings.db_listen
     )
@@ -144,6 +145,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
 
 async def upgrade_database(settings: Settings) -> str:
     """Bring the tables to what this program works with; return their version."""
+    await asyncio.to_thread(settings.make_data_directory)
     store = await open_store(settings.database_url)
     await store.close()
     return await database_version(settings)

@@ -289,6 +289,11 @@ class Settings(BaseSettings):
         path = Path(self.db).expanduser() if self.db else data_directory() / "phaseline.db"
         return f"sqlite:///{path.absolute()}"
 
+    def make_data_directory(self) -> None:
+        """Make the directory of the database if that is where it is by default. Blocks."""
+        if not self.db:
+            data_directory().mkdir(parents=True, exist_ok=True)
+
 
 def load(**flags: Any) -> Settings:
     """

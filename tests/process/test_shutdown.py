@@ -74,3 +74,18 @@ def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> No
     with Program("serve", "--db", str(tmp_path / "notes.txt"), "--listen", "127.0.0.1:0") as server:
         assert server.end() == 4
         assert [line.split(":")[0] for line in server.log] == ["error"]
+
+
+def test_a_database_in_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    database = tmp_path / "mistyped" / "phaseline.db"
+    with Program("serve", "--db", str(database), "--listen", "127.0.0.1:0") as server:
+        assert server.end() == 4
+        assert f"there is no directory '{database.parent}'" in "".join(server.log)
+    assert not database.parent.exists()
+
+
+def test_the_directory_of_this_user_is_made(tmp_path: Path) -> None:
+    environment = {"XDG_DATA_HOME": str(tmp_path / "data")}
+    with Program("db", "upgrade", environment=environment) as upgrading:
+        assert upgrading.end() == 0
+    assert (tmp_path / "data" / "phaseline" / "phaseline.db").exists()

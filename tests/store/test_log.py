@@ -282,4 +282,3 @@ async def test_a_log_knows_its_database(tmp_path: Path) -> None:
         await stage.start("e")
         assert await stage.store.log.head() == 1
         assert await stage.store.log.trimmed() == 0
-        assert await stage.store.log.identity() == (stage.store.epoch, stage.store.secret)

@@ -32,7 +32,7 @@ class Idempotency(msgspec.Struct, frozen=True):
         if (answered.method, answered.digest) != (self.method, self.digest):
             raise InvalidArgument.of(
                 "request_id",
-                f"was used for another request, a {answered.method}",
+                f"was used for another request: {answered.method}",
                 Reason.REQUEST_ID_REUSED,
             )
         return answered

@@ -9,6 +9,7 @@ from rich.text import Text
 from phaseline.cli import figures, operation_view, phase_view, style
 from phaseline.cli.follow import Followed
 from phaseline.cli.frame import Frame
+from phaseline.domain.lifecycle import has_not_begun, is_paused
 from phaseline.v1.execution_pb2 import Execution
 
 _TAIL = 10
@@ -173,10 +174,9 @@ def _trouble(execution: Execution) -> Text | None:
 
 
 def _next_step(execution: Execution) -> Text | None:
-    status = style.execution_status(execution)
-    if status == "paused":
+    if style.execution_is(is_paused, execution):
         text = f"paused; go on with: phaseline resume {execution.execution_id}"
         return Text(text, style="yellow")
-    if status == "pending" and execution.HasField("start_at"):
+    if style.execution_is(has_not_begun, execution) and execution.HasField("start_at"):
         return _fact("begins", f"{figures.date_and_time(execution.start_at)}")
     return None

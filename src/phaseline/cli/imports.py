@@ -144,12 +144,11 @@ class _Run:
 
         settings = session.settings
         token, ca = credentials(settings)
-        if settings.tls and ca is None:
-            raise Refused("importing needs the certificates to trust", hint="give them with --ca")
         registry = Registry()
         registry.add(_HANDLER, Recording(self._path, self.adapter, self._model))
         options = RunnerOptions(slots=1, queue_names=(queue,))
-        async with GrpcSource.connect(settings.server, token=token, ca=ca) as source:
+        server = GrpcSource.connect(settings.server, token=token, ca=ca, tls=settings.tls)
+        async with server as source:
             runner = Runner(source, registry, options)
             working = asyncio.create_task(runner.run())
             waiting = asyncio.create_task(client.wait(execution_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from phaseline.cli import figures, operation_view, phase_view, style
+from phaseline.domain.lifecycle import is_leased
 from phaseline.v1.execution_pb2 import Execution, Operation, Phase
 from phaseline.v1.watch_pb2 import CHANGE_KIND_REMOVED, Change
 
@@ -70,7 +71,7 @@ def _phase(phase: Phase) -> str:
     parts = ["phase", figures.plain(phase.phase_id), style.phase_status(phase)]
     if phase.attempt:
         parts.append(f"attempt {phase.attempt}")
-    if phase.assigned_to_worker and style.phase_status(phase) == "running":
+    if phase.assigned_to_worker and style.phase_is(is_leased, phase):
         parts.append(f"on {figures.plain(phase.assigned_to_worker)}")
     text = " ".join(parts)
     detail = phase_view.progress(Execution(), phase, wide=False).plain.strip()

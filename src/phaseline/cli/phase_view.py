@@ -10,6 +10,7 @@ from rich.text import Text
 from phaseline.cli import figures, style
 from phaseline.cli.follow import Followed
 from phaseline.cli.frame import Frame
+from phaseline.domain.lifecycle import is_leased
 from phaseline.v1.execution_pb2 import Execution, Phase
 
 _BAR = 12
@@ -45,8 +46,7 @@ def table(followed: Followed, frame: Frame) -> Table:
 
 def progress(execution: Execution, phase: Phase, *, wide: bool = True) -> Text:
     """Return what a phase does, waits for or failed of."""
-    status = style.phase_status(phase)
-    if status == "running" and phase.HasField("progress"):
+    if style.phase_is(is_leased, phase) and phase.HasField("progress"):
         return _bar(phase, wide=wide)
     if phase.HasField("failure"):
         text = Text(figures.failure(phase.failure), style="red")
@@ -54,7 +54,7 @@ def progress(execution: Execution, phase: Phase, *, wide: bool = True) -> Text:
             at = figures.clock(phase.next_attempt_at)
             return Text(f"next attempt {at} after ", style="yellow").append_text(text)
         return text
-    if status == "ready" and style.execution_status(execution) in ("pending", "running"):
+    if style.waits_for_worker(execution, phase):
         return Text(f"waits for a worker with handler {figures.plain(phase.handler)}", style="dim")
     if phase.artifact_ids:
         return Text(figures.count(len(phase.artifact_ids), "artifact"), style="dim")

@@ -47,17 +47,30 @@ def build() -> typer.Typer:
     )
     app.callback(invoke_without_command=True, epilog=EXIT_CODES)(_root)
 
+    _add_start(app)
+    _add_workflows(app)
+    _add_executions(app)
+    _add_control(app)
+    _add_operating(app)
+    return app
+
+
+def _add_start(app: typer.Typer) -> None:
     add(app, "dev", server.dev, panel=_START, options=Shared)
     shown = _group(app, "examples", _START, "List and show workflows that run as they stand.")
     add_listing(shown, examples.list_, options=Printed)
     add(shown, "show", examples.show, options=Shared)
     add(shown, "path", examples.path, options=Shared)
 
+
+def _add_workflows(app: typer.Typer) -> None:
     add(app, "apply", workflows.apply, panel=_WORKFLOWS)
     stored = _group(app, "workflows", _WORKFLOWS, "List workflows, and show one.")
     add_listing(stored, workflows.list_)
     add(stored, "get", workflows.get)
 
+
+def _add_executions(app: typer.Typer) -> None:
     add(app, "execute", execute.execute, panel=_EXECUTIONS)
     add(app, "watch", watching.watch, panel=_EXECUTIONS)
     add(app, "status", executions.status, panel=_EXECUTIONS)
@@ -70,21 +83,25 @@ def build() -> typer.Typer:
     add(left, "list", artifacts.list_)
     add(left, "get", artifacts.get, options=Connection)
 
+
+def _add_control(app: typer.Typer) -> None:
     add(app, "cancel", controls.cancel, panel=_CONTROL)
     add(app, "pause", controls.pause, panel=_CONTROL)
     add(app, "resume", controls.resume, panel=_CONTROL)
     add(app, "retry", controls.retry, panel=_CONTROL)
     add(app, "purge", controls.purge, panel=_CONTROL)
 
+
+def _add_operating(app: typer.Typer) -> None:
     add(app, "serve", server.serve, panel=_OPERATE, options=Shared)
     add(app, "worker", worker.worker, panel=_OPERATE, options=Connection)
     add(app, "health", server.health, panel=_OPERATE)
     add(app, "bench", bench.bench, panel=_OPERATE, options=Shared)
+    # Not listed: it is of use to those alone who measure, and nobody wants it in a true database.
     app.command("fill", hidden=True)(entry(bench.fill, Shared))
     kept = _group(app, "db", _OPERATE, "Upgrade the database, and show its version.")
     add(kept, "upgrade", database.upgrade, options=Shared)
     add(kept, "version", database.version, options=Printed)
-    return app
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from rich.text import Text
 
-from phaseline.domain.lifecycle import PHASE_TERMINAL, TERMINAL
+from phaseline.domain import lifecycle
 from phaseline.v1.execution_pb2 import Execution, ExecutionStatus, Operation, Phase, PhaseStatus
 from phaseline.v1.execution_service_pb2 import ExecuteResponse, GetStatusResponse
 
@@ -36,6 +36,8 @@ _LOOKS = {
     "skipped": Look("–", "dim"),
 }
 _UNKNOWN = Look("?", "default")
+_EXECUTION_STATUSES = {one.value: one for one in lifecycle.ExecutionStatus}
+_PHASE_STATUSES = {one.value: one for one in lifecycle.PhaseStatus}
 
 
 def execution_status(resource: Execution | ExecuteResponse | GetStatusResponse) -> str:
@@ -48,6 +50,26 @@ def phase_status(phase: Phase) -> str:
     return _word(PhaseStatus.Name, phase.status)
 
 
+def execution_is(asked: Callable[[lifecycle.ExecutionStatus], bool], execution: Execution) -> bool:
+    """Whether its status is one that *asked* is true of; False for one of a newer server."""
+    status = _EXECUTION_STATUSES.get(execution_status(execution))
+    return status is not None and asked(status)
+
+
+def phase_is(asked: Callable[[lifecycle.PhaseStatus], bool], phase: Phase) -> bool:
+    """Whether its status is one that *asked* is true of; False for one of a newer server."""
+    status = _PHASE_STATUSES.get(phase_status(phase))
+    return status is not None and asked(status)
+
+
+def waits_for_worker(execution: Execution, phase: Phase) -> bool:
+    """Whether nothing but a worker is missing."""
+    return execution_is(
+        lambda status: phase_is(lambda of_phase: lifecycle.may_lease(status, of_phase), phase),
+        execution,
+    )
+
+
 def operation_status(operation: Operation) -> str:
     """Return "running", "completed" or "failed"."""
     if operation.HasField("success"):
@@ -56,11 +78,11 @@ def operation_status(operation: Operation) -> str:
 
 
 def is_terminal(execution: Execution) -> bool:
-    return execution_status(execution) in TERMINAL
+    return execution_status(execution) in lifecycle.TERMINAL
 
 
 def is_phase_terminal(phase: Phase) -> bool:
-    return phase_status(phase) in PHASE_TERMINAL
+    return phase_status(phase) in lifecycle.PHASE_TERMINAL
 
 
 def look(status: str) -> Look:

@@ -10,6 +10,7 @@ from phaseline.cli import lookup
 from phaseline.cli.failures import ExitCode, Refused
 from phaseline.cli.options import Filter
 from phaseline.cli.session import Session
+from phaseline.domain.lifecycle import has_succeeded
 
 if TYPE_CHECKING:
     from phaseline.client import Client
@@ -67,7 +68,7 @@ async def follow(
     if session.output.is_table:
         response = await client.get(execution_id)
         screen.conclude(session.output, response.execution)
-    if style.execution_status(followed.execution) != "completed":
+    if not style.execution_is(has_succeeded, followed.execution):
         session.output.note(
             f"all of it: phaseline get {execution_id}; again: phaseline retry {execution_id}"
         )

@@ -153,7 +153,6 @@ async def _run(settings: Settings, registry: Registry) -> None:
         drain_timeout=settings.drain_timeout,
     )
     token, ca = credentials(settings)
-    if settings.tls and ca is None:
-        raise Refused("a worker needs the certificates to trust", hint="give them with --ca FILE")
-    async with GrpcSource.connect(settings.server, token=token, ca=ca) as source:
+    source = GrpcSource.connect(settings.server, token=token, ca=ca, tls=settings.tls)
+    async with source:
         await work(source, registry, options)

@@ -10,7 +10,6 @@ from grpc_health.v1 import health_pb2
 from phaseline.client import rpcs
 from phaseline.client.artifacts import Artifacts
 from phaseline.client.calls import DEFAULT_TIMEOUT, Calls
-from phaseline.client.channel import DEFAULT_ADDRESS, Token, endpoint
 from phaseline.client.controls import Controls
 from phaseline.client.executions import Executions
 from phaseline.client.listing import Listing
@@ -18,6 +17,7 @@ from phaseline.client.pace import Clock, LoopClock
 from phaseline.client.transport import AioTransport, Transport
 from phaseline.client.watches import Watches
 from phaseline.client.workflows import Workflows
+from phaseline.wire.channel import DEFAULT_ADDRESS, Token, endpoint
 
 
 class Client(Executions, Listing, Controls, Watches, Workflows, Artifacts):

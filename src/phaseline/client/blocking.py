@@ -7,10 +7,10 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import grpc
 
-from phaseline.client.channel import Endpoint
 from phaseline.client.rpcs import Request, Response, Rpc
 from phaseline.client.transport import silent
 from phaseline.domain.errors import PhaselineError
+from phaseline.wire.channel import Endpoint
 from phaseline.wire.status import error_of
 
 Answer = TypeVar("Answer", covariant=True)

@@ -10,9 +10,9 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from phaseline.client.aio import Client
 from phaseline.client.blocking import BlockingTransport, Items, ThreadClock, iterate, run
 from phaseline.client.calls import DEFAULT_TIMEOUT
-from phaseline.client.channel import DEFAULT_ADDRESS, Token, endpoint
 from phaseline.client.pace import Clock
 from phaseline.client.transport import Transport
+from phaseline.wire.channel import DEFAULT_ADDRESS, Token, endpoint
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")

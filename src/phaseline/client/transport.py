@@ -6,9 +6,9 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import grpc
 
-from phaseline.client.channel import Endpoint
 from phaseline.client.rpcs import Request, Response, Rpc
 from phaseline.domain.errors import PhaselineError, Unavailable
+from phaseline.wire.channel import Endpoint
 from phaseline.wire.status import error_of
 
 Answer = TypeVar("Answer", covariant=True)

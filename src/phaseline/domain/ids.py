@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import NamedTuple, NewType
+from typing import NamedTuple
 from uuid import UUID
-
-ExecutionId = NewType("ExecutionId", str)
-WorkspaceId = NewType("WorkspaceId", str)
 
 ID_LENGTH = 128
 EXECUTION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)

@@ -149,6 +149,16 @@ def may_lease(status: ExecutionStatus, phase_status: PhaseStatus) -> bool:
     return phase_status is PhaseStatus.READY and status is not ExecutionStatus.PAUSED
 
 
+def has_succeeded(status: ExecutionStatus) -> bool:
+    """Whether every phase has produced its output."""
+    return status is ExecutionStatus.COMPLETED
+
+
+def is_leased(status: PhaseStatus) -> bool:
+    """Whether a worker has the phase."""
+    return status is PhaseStatus.RUNNING
+
+
 def is_held(status: PhaseStatus) -> bool:
     """Whether something keeps the phase from being leased."""
     return status is PhaseStatus.PENDING

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-ARGUMENTS = "$ARGUMENTS"
 #: Names that every prompt may use.
 BUILT_INS = frozenset({"execution_id", "workflow_id"})
 

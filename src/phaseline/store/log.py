@@ -56,15 +56,6 @@ class TableLog:
             lambda connection: connection.execute(select(tables.identity.c.trimmed)).scalar_one()
         )
 
-    async def identity(self) -> tuple[str, bytes]:
-        table = tables.identity.c
-
-        def query(connection: Connection) -> tuple[str, bytes]:
-            row = connection.execute(select(table.epoch, table.secret)).one()
-            return row.epoch, row.secret
-
-        return await self._snapshots.read(query)
-
     async def entries_of(
         self, key: Key, *, descendants: bool, after: int, until: int, limit: int
     ) -> Sequence[Entry]:

@@ -218,7 +218,10 @@ def sqlite_path(url: str) -> Path:
 
 
 def _make_ready(database: SqliteDatabase) -> None:
-    database.path.parent.mkdir(parents=True, exist_ok=True)
+    if not database.path.parent.is_dir():
+        raise StoreFailed(
+            f"there is no directory {str(database.path.parent)!r}, where the database is to be"
+        )
     database.lock.acquire()
     try:
         database.make()

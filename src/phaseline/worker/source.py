@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Protocol, Self, TypeVar
@@ -12,7 +9,6 @@ from typing import Protocol, Self, TypeVar
 import grpc
 from msgspec.structs import replace
 
-from phaseline import __version__
 from phaseline.domain.errors import InvalidArgument, NotFound
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import Directive, LeaseRequest, Report
@@ -23,9 +19,11 @@ from phaseline.v1 import (
     worker_service_pb2,
     worker_service_pb2_grpc,
 )
+from phaseline.wire.channel import Endpoint
 from phaseline.wire.payloads import payload_of
 from phaseline.wire.status import error_of
 from phaseline.worker.assignment import Assignment
+from phaseline.worker.clock import Clock, SystemClock, sleep
 from phaseline.worker.translate import (
     assignment_of,
     directive_of,
@@ -41,18 +39,6 @@ Metadata = tuple[tuple[str, str], ...]
 _BEYOND_THE_WAIT = timedelta(seconds=10)
 _REPORT_TIMEOUT = timedelta(seconds=30)
 _GET_TIMEOUT = timedelta(seconds=30)
-
-_OPTIONS: Sequence[tuple[str, int | str]] = (
-    ("grpc.primary_user_agent", f"phaseline-worker/{__version__}"),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # A poll that waits is silent; pings find out that nobody is there any more.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    # gRPC's own are 1 s and 120 s: leases would end before it noticed that the server is back.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
-)
 
 
 class Source(Protocol):
@@ -85,7 +71,13 @@ class GrpcSource:
     *metadata* is called for the headers of each call.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, metadata: Callable[[], Metadata] = tuple) -> None:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        metadata: Callable[[], Metadata] = tuple,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
         self._channel = channel
         self._metadata = metadata
         self._worker = worker_service_pb2_grpc.WorkerServiceStub(channel)
@@ -93,15 +85,16 @@ class GrpcSource:
         self._poll_after = 0.0
 
     @classmethod
-    def connect(cls, address: str, *, token: str | None = None, ca: bytes | None = None) -> Self:
-        """Return a source at *address*. *ca* is the PEM of certificates to trust; it means TLS."""
-        if ca is None:
-            channel = grpc.aio.insecure_channel(address, _OPTIONS)
-        else:
-            credentials = grpc.ssl_channel_credentials(ca)
-            channel = grpc.aio.secure_channel(address, credentials, _OPTIONS)
-        metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        return cls(channel, lambda: metadata)
+    def connect(
+        cls, address: str, *, token: str | None = None, ca: bytes | None = None, tls: bool = False
+    ) -> Self:
+        """
+        Return a source at *address*.
+
+        *ca* is the PEM of certificates to trust instead of those of the system; it means *tls*.
+        """
+        server = Endpoint(address, token, ca, tls, agent="phaseline-worker")
+        return cls(server.aio_channel(), server.metadata)
 
     async def close(self) -> None:
         """Hang up."""
@@ -114,7 +107,9 @@ class GrpcSource:
         await self.close()
 
     async def lease(self, request: LeaseRequest) -> list[Assignment]:
-        await asyncio.sleep(self._poll_after - time.monotonic())
+        pause = self._poll_after - self._clock.time()
+        if pause > 0:
+            await sleep(self._clock, timedelta(seconds=pause))
         timeout = request.wait + _BEYOND_THE_WAIT
         answer = await _told(
             self._worker.LeasePhases(
@@ -143,7 +138,8 @@ class GrpcSource:
 
     async def _leased(self, answer: worker_service_pb2.LeasePhasesResponse) -> list[Assignment]:
         if answer.HasField("poll_delay"):
-            self._poll_after = time.monotonic() + answer.poll_delay.ToTimedelta().total_seconds()
+            delay = answer.poll_delay.ToTimedelta().total_seconds()
+            self._poll_after = self._clock.time() + delay
         return [await self._whole(assignment_of(lease)) for lease in answer.leases]
 
     async def _whole(self, assignment: Assignment) -> Assignment:

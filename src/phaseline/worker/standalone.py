@@ -19,18 +19,20 @@ def run(
     *,
     token: str | None = None,
     ca: Path | None = None,
+    tls: bool = False,
     registry: Registry = default_registry,
     options: RunnerOptions | None = None,
 ) -> None:
     """
     Run the handlers of *registry* for the server at *address*, until SIGINT or SIGTERM.
 
-    *ca* is a PEM file of certificates to trust, and means TLS. The first signal drains the worker,
-    a second one ends it at once. Raises the `PhaselineError` by which the server refuses it.
+    *ca* is a PEM file of certificates to trust instead of those of the system, and means *tls*. The
+    first signal drains the worker, a second one ends it at once. Raises the `PhaselineError` by
+    which the server refuses it.
     """
 
     async def connected() -> None:
-        async with GrpcSource.connect(address, token=token, ca=pem) as source:
+        async with GrpcSource.connect(address, token=token, ca=pem, tls=tls) as source:
             await work(source, registry, options)
 
     pem = ca.read_bytes() if ca is not None else None

@@ -164,11 +164,13 @@ def test_every_run_of_git_is_told_when_it_begins_and_when_it_ends(
     ended = {each["operation_id"]: each for each in told if "completed_at" in each}
     assert list(begun) == list(ended) == [f"git-{number}" for number in range(1, 6)]
     for name, operation in begun.items():
-        assert operation["input"].startswith(f"git -C {repository.path} ")
-        assert {"operation_type": "tool", "tool_name": "git"}.items() <= operation.items()
+        subcommand = operation["input"].removeprefix(f"git -C {repository.path} ").split()[0]
+        tool = {"operation_type": "tool", "tool_name": f"git {subcommand}"}
+        assert tool.items() <= operation.items()
         assert (operation | ended[name]) == ended[name]
         assert ended[name]["success"] is True
         assert operation["started_at"] <= ended[name]["completed_at"]
+    assert begun["git-2"]["tool_name"] == "git ls-tree"
     assert ended["git-1"]["output"] == repository.git("rev-parse", "HEAD") + "\n"
 
 

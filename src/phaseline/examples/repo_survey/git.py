@@ -69,7 +69,7 @@ class Git:
 
     def _chunks(self, arguments: tuple[str, ...]) -> Iterator[bytes]:
         command = ("git", "-C", str(self.path), *arguments)
-        operation = _Operation(f"git-{next(self._numbers)}", command)
+        operation = _Operation(f"git-{next(self._numbers)}", arguments[0], command)
         # Not a pipe: nobody would empty it while the output is read, and git would stand still.
         with tempfile.TemporaryFile() as errors:
             with _start(command, errors) as process:
@@ -86,11 +86,11 @@ class Git:
 class _Operation:
     """What the record shows of one run of git, told when it begins and again when it ends."""
 
-    def __init__(self, operation_id: str, command: tuple[str, ...]) -> None:
+    def __init__(self, operation_id: str, subcommand: str, command: tuple[str, ...]) -> None:
         self._told: dict[str, object] = {
             "operation_id": operation_id,
             "operation_type": "tool",
-            "tool_name": "git",
+            "tool_name": f"git {subcommand}",
             "started_at": _now(),
             "input": shlex.join(command),
         }

@@ -1,4 +1,4 @@
-"""How the client reaches a server: address, credentials and channel options."""
+"""How clients and workers reach a server: address, credentials and channel options."""
 
 import json
 import os
@@ -15,18 +15,17 @@ DEFAULT_ADDRESS: Final = "127.0.0.1:7171"
 
 Token = str | Callable[[], str]
 
-OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
-    ("grpc.primary_user_agent", f"phaseline-python/{__version__}"),
+_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     # An answer stays below 4 MiB, gRPC's default; more room costs nothing and outlives that rule.
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     # Finds a dead connection below a call. Without calls there is nothing to lose, and a ping
     # would earn a GOAWAY from servers and proxies that count those.
-    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 0),
-    # gRPC's own are 1 s and 120 s: too slow to come back after a restart of the server.
+    # gRPC's own are 1 s and 120 s: leases would end before it noticed that the server is back.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
     # One name may stand for several replicas. Not the service config that we ship: it would repeat
     # calls below our repeats, and hide from `health` the server that says it is not serving.
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
@@ -43,6 +42,8 @@ class Endpoint:
     #: PEM of the certificates to trust, instead of those of the system. Means TLS.
     ca: bytes | None = None
     tls: bool = False
+    #: What the server is told of who calls.
+    agent: str = "phaseline-python"
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return the headers of a call."""
@@ -53,15 +54,19 @@ class Endpoint:
         """Open a channel for the running event loop."""
         credentials = self._credentials()
         if credentials is None:
-            return grpc.aio.insecure_channel(self.address, OPTIONS)
-        return grpc.aio.secure_channel(self.address, credentials, OPTIONS)
+            return grpc.aio.insecure_channel(self.address, self._options)
+        return grpc.aio.secure_channel(self.address, credentials, self._options)
 
     def blocking_channel(self) -> grpc.Channel:
         """Open a channel for threads."""
         credentials = self._credentials()
         if credentials is None:
-            return grpc.insecure_channel(self.address, OPTIONS)
-        return grpc.secure_channel(self.address, credentials, OPTIONS)
+            return grpc.insecure_channel(self.address, self._options)
+        return grpc.secure_channel(self.address, credentials, self._options)
+
+    @property
+    def _options(self) -> tuple[tuple[str, int | str], ...]:
+        return (("grpc.primary_user_agent", f"{self.agent}/{__version__}"), *_OPTIONS)
 
     def _credentials(self) -> grpc.ChannelCredentials | None:
         if self.ca is None and not self.tls:
