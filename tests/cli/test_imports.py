@@ -105,6 +105,19 @@ def test_several_runs_at_once(program: Program, tmp_path: Path) -> None:
     assert "codex  ✔ completed" in ended.out
 
 
+def test_several_runs_as_json_are_one_list(program: Program, tmp_path: Path) -> None:
+    streams = [written(tmp_path / f"j{n}.jsonl", [*CODEX, {"json": n}]) for n in range(2)]
+    found = json.loads(program("import", *streams, "-o", "json").out)
+    assert [each["labels"]["imported"] for each in found] == ["j0.jsonl", "j1.jsonl"]
+
+
+def test_what_was_recorded_before_a_failure_is_told(program: Program, tmp_path: Path) -> None:
+    stream = written(tmp_path / "good.jsonl", [*CODEX, {"good": 1}])
+    ended = program("import", stream, str(tmp_path / "missing.jsonl"), "-o", "json")
+    assert ended.code != 0
+    assert len(json.loads(ended.out)) == 1
+
+
 def test_standard_input_may_be_a_stream(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     given = io.TextIOWrapper(io.BytesIO(lines([*CODEX, {"from": "stdin"}])))
     monkeypatch.setattr(sys, "stdin", given)

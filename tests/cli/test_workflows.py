@@ -81,6 +81,18 @@ def test_all_are_checked_before_the_first_is_stored(
     assert checks == [True, True, True, True, False, False]
 
 
+def test_several_workflows_as_json_are_one_list(
+    program: Program, service: FakeService, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(YAML)
+    (tmp_path / "b.yaml").write_text(YAML)
+    service.answer("ApplyWorkflow", applied)
+    one = json.loads(program("apply", "a.yaml", "-o", "json").out)
+    both = json.loads(program("apply", "a.yaml", "b.yaml", "-o", "json").out)
+    assert both == [one, one]
+    assert program("apply", "a.yaml", "b.yaml", "-o", "yaml").out.lstrip().startswith("- ")
+
+
 def test_an_example_can_be_stored_by_name(program: Program, service: FakeService) -> None:
     service.answer("ApplyWorkflow", applied)
     assert program("apply", "--example", "repo-survey").out == "repo-survey v2 changed\n"

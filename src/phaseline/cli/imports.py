@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,15 +70,27 @@ async def import_(
 
     set_up_logging("error", session.settings.log_format)
     labels = parsing.pairs(what.label or (), "--label")
-    async with session.connected() as client:
-        for given in stream:
-            with _file(given) as path:
-                run = _Run(given.name, path, _adapter(path, given, what), what, labels)
-                execution = await run.record(session, client)
-            if session.output.is_table:
-                _draw(session, run, execution)
-            else:
-                session.output.write(execution, in_stream=len(stream) > 1)
+    recorded: list[Execution] = []
+    try:
+        async with session.connected() as client:
+            for given in stream:
+                with _file(given) as path:
+                    run = _Run(given.name, path, _adapter(path, given, what), what, labels)
+                    recorded.append(await run.record(session, client))
+                if session.output.is_table:
+                    _draw(session, run, recorded[-1])
+    finally:
+        # What is recorded is told, whatever became of the others.
+        _write(session, recorded, several=len(stream) > 1)
+
+
+def _write(session: Session, recorded: Sequence[Execution], *, several: bool) -> None:
+    if session.output.is_table:
+        return
+    if several:
+        session.output.write_all(recorded)
+    elif recorded:
+        session.output.write(recorded[0])
 
 
 class _Run:

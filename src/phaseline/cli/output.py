@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phaseline.cli.frame import UNBOUNDED
@@ -71,6 +71,16 @@ class Output:
             sys.stdout.flush()
         else:
             self.text(json_text(message, indent=None if in_stream else 2))
+
+    def write_all(self, messages: Sequence[Message]) -> None:
+        """Print *messages* as one JSON or YAML document, a list."""
+        if self.form is Form.YAML:
+            from phaseline.cli import yaml12
+
+            sys.stdout.write(yaml12.write([_data(each) for each in messages]))
+            sys.stdout.flush()
+        else:
+            self.text(json.dumps([_data(each) for each in messages], indent=2))
 
     def facts(self, facts: Mapping[str, Data], text: str) -> None:
         """Print *facts*, which are no message, in the form asked for; *text* is for people."""

@@ -43,11 +43,13 @@ async def apply(
         responses = await _check(client, given)
         if not validate_only:
             responses = [await client.apply_workflow(one.workflow) for one in given]
-    for response in responses:
-        if session.output.is_table:
+    if session.output.is_table:
+        for response in responses:
             session.output.text(_said(response, validate_only=validate_only))
-        else:
-            session.output.write(response, in_stream=len(responses) > 1)
+    elif len(responses) == 1:
+        session.output.write(responses[0])
+    else:
+        session.output.write_all(responses)
 
 
 async def list_(session: Session) -> None:
