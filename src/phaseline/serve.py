@@ -48,7 +48,7 @@ from phaseline.rpc.watches import ExecutionWatches
 from phaseline.rpc.workers import WorkerService
 from phaseline.rpc.workflows import WorkflowService
 from phaseline.settings import Settings, SettingsError
-from phaseline.store.failures import DatabaseInUse, SchemaUnknown, StoreFailed
+from phaseline.store.failures import CannotCopy, DatabaseInUse, SchemaUnknown, StoreFailed
 from phaseline.store.opening import MemoryAlarm, Store, open_store, stored_version
 from phaseline.store.writer import GroupWriter
 from phaseline.watch.payloads import StoredPayloads
@@ -81,6 +81,8 @@ CANNOT_START = (
     StoreFailed,
     CannotListen,
 )
+#: What keeps a command on a database from being done.
+CANNOT_USE = (*CANNOT_START, CannotCopy, ValueError)
 
 _SERVICE = "phaseline.v1."
 _GRACE_OF_CONNECTIONS = timedelta(minutes=2)
@@ -94,16 +96,17 @@ async def serve(
     *,
     registry: Registry | None = None,
     on_serving: Callable[[int], None] | None = None,
+    shares_port: bool = False,
 ) -> None:
     """
     Run a server, with a worker inside if there is a *registry*, until SIGINT or SIGTERM.
 
     The first signal drains it, a second one ends it at once. *on_serving* is called with the port
-    once it serves. Raises `SettingsError` for settings
+    once it serves; others that share it may listen, too. Raises `SettingsError` for settings
     that do not fit together, and else what `CANNOT_START` holds.
     """
     with _signals() as stopping:
-        async with running(settings) as server:
+        async with running(settings, shares_port=shares_port) as server:
             heap.settle()
             log.info("serving", listen=settings.listen, port=server.port)
             if on_serving is not None:
@@ -122,7 +125,7 @@ async def serve(
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Server]:
+async def running(settings: Settings, *, shares_port: bool = False) -> AsyncIterator[Server]:
     """Open the store and serve it, for the block."""
     check_exposure(settings)
     authenticator = await asyncio.to_thread(_authenticator, settings)
@@ -133,7 +136,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     )
     try:
         async with _Core(store).run(_policy(settings)) as core:
-            server = Server(settings, core, authenticator, tls)
+            server = Server(settings, core, authenticator, tls, shares_port)
             await server.start()
             try:
                 yield server
@@ -154,6 +157,15 @@ async def upgrade_database(settings: Settings) -> str:
 async def database_version(settings: Settings) -> str:
     """Return the version of the tables; empty if there are none yet."""
     return await stored_version(settings.database_url)
+
+
+async def copy_database(
+    source: Settings, target: Settings, told: Callable[[str, int], None]
+) -> None:
+    """Move all of one database to another one, which is empty; *told* of tables and rows."""
+    from phaseline.store.copying import copy  # no server needs it
+
+    await copy(source.database_url, target.database_url, told)
 
 
 async def fill_database(settings: Settings, executions: int) -> None:
@@ -228,7 +240,12 @@ class Server:
     """The services of one process, and the gRPC server that listens for them."""
 
     def __init__(
-        self, settings: Settings, core: _Core, authenticator: Authenticator, tls: Tls | None
+        self,
+        settings: Settings,
+        core: _Core,
+        authenticator: Authenticator,
+        tls: Tls | None,
+        shares_port: bool,
     ) -> None:
         limits = _limits(settings)
         self.work = Work(
@@ -270,6 +287,7 @@ class Server:
             Options(
                 settings.listen,
                 tls,
+                shares_port=shares_port,
                 max_request_size=settings.limits.request_size,
                 # A watch may be as old as its connection, and then goes on until its own end.
                 max_connection_grace=settings.watch.max_age + _GRACE_OF_CONNECTIONS,

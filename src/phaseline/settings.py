@@ -282,6 +282,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings, file
 
     @property
+    def is_on_postgresql(self) -> bool:
+        """Whether several servers may use the database at the same time."""
+        return self.db.partition("://")[0] in _POSTGRESQL
+
+    @property
     def database_url(self) -> str:
         """The URL of `db`; empty `db` is a file of this user's."""
         if "://" in self.db:

@@ -32,7 +32,9 @@ class Serving:
         *,
         registry: Registry | None = None,
         on_serving: Callable[[int], None] | None = None,
+        shares_port: bool = False,
     ) -> None:
+        assert not shares_port, "nobody else was said to listen"
         if self.error is not None:
             raise self.error
         self.settings, self.registry = settings, registry
@@ -209,3 +211,27 @@ def test_a_database_that_is_away_is_unavailable(
     ended = program("db", "version")
     assert ended.code == 5
     assert ended.err.splitlines()[0] == "error: the database does not answer"
+
+
+def test_several_processes_need_a_database_that_they_can_share(program: Program) -> None:
+    ended = program("serve", "--processes", "2", "--db", "x.db")
+    assert ended.code == 2
+    assert "several need a PostgreSQL database" in ended.err
+
+
+def test_a_copied_database_is_told_table_by_table(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def copy(source: Settings, target: Settings, told: Callable[[str, int], None]) -> None:
+        assert (source.db, target.db) == ("x.db", "postgresql://h/d")
+        told("executions", 1_000)
+
+    monkeypatch.setattr("phaseline.serve.copy_database", copy)
+    ended = program("db", "copy", "x.db", "postgresql://h/d")
+    assert ended == (0, "       1,000 executions\n", "")
+
+
+def test_what_cannot_be_copied_is_told(program: Program) -> None:
+    ended = program("db", "copy", "nowhere.db", "other.db")
+    assert ended.code == 4
+    assert ended.err.startswith("error: there is no database at ")

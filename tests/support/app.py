@@ -267,17 +267,21 @@ def _template() -> Path:
     return Path(directory.name) / "empty.db"
 
 
+async def _place_of(path: Path) -> str:
+    if not places().are_shared and _is_missing(path):
+        await new_database(path)
+    return await places().at(path)
+
+
 @asynccontextmanager
 async def opened(
-    path: Path,
+    path: Path | str,
     clock: ManualClock | None = None,
     limits: Limits | None = None,
     prices: dict[str, Price] | None = None,
 ) -> AsyncIterator[App]:
-    """Open the database at *path* and run the use-cases over it, for the block."""
-    if not places().are_shared and _is_missing(path):
-        await new_database(path)
-    store = await open_store(await places().at(path))
+    """Open the database at *path*, or of a URL, and run the use-cases over it, for the block."""
+    store = await open_store(path if isinstance(path, str) else await _place_of(path))
     app = App(store, clock or ManualClock(), limits or Limits(), prices or {})
     keeping_up = asyncio.create_task(store.keep_up())
     writing = asyncio.create_task(app.writer.run())

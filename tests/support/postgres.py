@@ -81,8 +81,13 @@ class PostgresServer:
     def directory(self) -> Path:
         return self._data.parent
 
-    def start(self) -> int:
-        """Return the process, once it takes connections."""
+    @property
+    def pid(self) -> int | None:
+        """The process, while it runs."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Return once it takes connections."""
         settings = _SETTINGS if self._durable else (*_SETTINGS, *_QUICK)
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -98,7 +103,6 @@ class PostgresServer:
                 **_as_other(),
             )
         self._wait_until_ready()
-        return self._process.pid
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -153,7 +157,8 @@ def shared(directory: Path) -> Iterator[str]:
         if not known.get("users"):
             server = PostgresServer.new()
             _started.append(server)
-            known |= {"users": 0, "pid": server.start(), "url": server.url}
+            server.start()
+            known |= {"users": 0, "pid": server.pid, "url": server.url}
             known["directory"] = str(server.directory)
         known["users"] += 1
         url: str = known["url"]
@@ -179,6 +184,10 @@ def _write(state: Path, known: dict[str, Any]) -> None:
 
 
 def _end(pid: int) -> None:
+    for server in _started:
+        if server.pid == pid:
+            server.stop()
+            return
     os.kill(pid, signal.SIGINT)
     deadline = time.monotonic() + _READY_SECONDS
     while is_alive(pid) and time.monotonic() < deadline:

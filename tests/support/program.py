@@ -91,7 +91,7 @@ class ServerProgram(Program):
 
     def __init__(
         self,
-        database: Path,
+        database: Path | str,
         *options: str,
         command: str = "serve",
         port: int = 0,

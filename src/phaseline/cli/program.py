@@ -99,9 +99,10 @@ def _add_operating(app: typer.Typer) -> None:
     add(app, "bench", bench.bench, panel=_OPERATE, options=Shared)
     # Not listed: it is of use to those alone who measure, and nobody wants it in a true database.
     app.command("fill", hidden=True)(entry(bench.fill, Shared))
-    kept = _group(app, "db", _OPERATE, "Upgrade the database, and show its version.")
+    kept = _group(app, "db", _OPERATE, "Upgrade the database, show its version, move to another.")
     add(kept, "upgrade", database.upgrade, options=Shared)
     add(kept, "version", database.version, options=Printed)
+    add(kept, "copy", database.copy, options=Printed)
 
 
 def run(arguments: Sequence[str]) -> int:

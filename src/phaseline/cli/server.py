@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ class Listening:
         str | None,
         typer.Option(
             metavar="PATH|URL",
-            help="SQLite file; a file of yours by default.",
+            help="SQLite file, or PostgreSQL database; a file of yours by default.",
             show_default=False,
         ),
     ] = None
@@ -136,10 +136,23 @@ async def dev(session: Session, listening: Listening, inside: Inside, logging: L
     await _serve(settings, handlers(settings), invite)
 
 
-async def serve(session: Session, listening: Listening, logging: Logging) -> None:
+async def serve(
+    session: Session,
+    listening: Listening,
+    logging: Logging,
+    processes: Annotated[
+        int, typer.Option(min=1, help="So many servers on one port; needs PostgreSQL.")
+    ] = 1,
+) -> None:
     """Run a server; phases are run by workers. SIGTERM drains it."""
-    settings = session.settings_with(**asdict(listening), **asdict(logging))
-    await _serve(settings)
+    flags = asdict(listening) | asdict(logging)
+    settings = session.settings_with(**flags)
+    if processes == 1:
+        await _serve(settings)
+        return
+    await _serve_many(
+        settings, {name: one for name, one in flags.items() if one is not None}, processes
+    )
 
 
 async def health(
@@ -190,18 +203,51 @@ def _where(settings: Settings, port: int) -> str:
     return "" if address == settings.server else f" --server {address}"
 
 
+async def _serve_many(settings: Settings, flags: Mapping[str, object], count: int) -> None:
+    from phaseline.cli.processes import Address, Processes
+    from phaseline.settings import ENVIRONMENT_PREFIX
+    from phaseline.telemetry import set_up_logging
+
+    if not settings.is_on_postgresql:
+        raise Refused(
+            "one process at a time can use a SQLite file: several need a PostgreSQL database",
+            hint="--db postgresql://HOST/DATABASE",
+        )
+    if settings.listen.startswith("unix:"):
+        raise Refused("processes cannot share a unix socket: listen on a port")
+    set_up_logging(settings.log_level, settings.log_format)
+    address = Address(settings.listen)
+    variables = {
+        ENVIRONMENT_PREFIX + name.upper(): str(value)
+        for name, value in {**flags, "listen": address.listen}.items()
+        if value is not None
+    }
+    try:
+        code = await Processes(count, variables).run()
+    finally:
+        address.close()
+    if code:
+        raise typer.Exit(code)
+
+
 async def _serve(
     settings: Settings,
     registry: Registry | None = None,
     on_serving: Callable[[int], None] | None = None,
 ) -> None:
     from phaseline import serve
+    from phaseline.cli import processes
     from phaseline.telemetry import set_up_logging
 
     set_up_logging(settings.log_level, settings.log_format)
+    shares_port = processes.is_one_of_many()
+    if shares_port:
+        processes.end_with_parent()
     refused: BaseExceptionGroup[Exception] | None = None
     try:
-        await serve.serve(settings, registry=registry, on_serving=on_serving)
+        await serve.serve(
+            settings, registry=registry, on_serving=on_serving, shares_port=shares_port
+        )
     except* serve.CANNOT_START as group:
         refused = group
     if refused is not None:

@@ -33,6 +33,8 @@ class Options(msgspec.Struct, frozen=True):
 
     address: str
     tls: Tls | None = None
+    #: Others may listen on the same port, and get some of the connections.
+    shares_port: bool = False
     max_request_size: int = 16 * _MIB
     #: After this a connection is asked to close, so that new replicas get calls.
     max_connection_age: timedelta = timedelta(minutes=30)
@@ -98,8 +100,8 @@ def _handlers(
 
 def _arguments(options: Options) -> Sequence[tuple[str, Any]]:
     return (
-        # Without it another server can take the same port and half of the calls.
-        ("grpc.so_reuseport", 0),
+        # Off, or another server could take the same port and half of the calls.
+        ("grpc.so_reuseport", int(options.shares_port)),
         ("grpc.max_receive_message_length", options.max_request_size),
         ("grpc.max_send_message_length", 16 * _MIB),
         # Clients may ping while they have no call, and more often than every five minutes;

@@ -18,3 +18,7 @@ class DatabaseInUse(Exception):
 
 class SchemaUnknown(Exception):
     """The database was written by another, newer version of this program."""
+
+
+class CannotCopy(Exception):
+    """One database cannot be copied to the other; the text says why."""

@@ -20,6 +20,7 @@ from phaseline.store.place import Place
 from phaseline.store.postgres_text import text_for
 from phaseline.store.rows import Row
 from phaseline.store.statements import MOVE_HEAD, Statement
+from phaseline.store.tables import identity
 
 T = TypeVar("T")
 
@@ -117,6 +118,24 @@ class PostgresDatabase:
             result = await self.run(connection, job)
             await self.commit(connection)
             return result
+
+    @asynccontextmanager
+    async def long_turn(self) -> AsyncIterator[Any]:
+        """
+        Keep everybody else from writing for the block, however long, and commit at its end.
+
+        Gives what runs a job in it.
+        """
+        async with self._connected(self._writing) as connection:
+            with _failures():
+                await connection.execute(select(identity.c.head).with_for_update())
+
+            async def run(job: Callable[[Connection], T]) -> T:
+                with _failures():
+                    return await connection.run_sync(job)
+
+            yield run
+            await self.commit(connection)
 
     async def place(self) -> Place:
         """Return where the database stands, in one trip."""
