@@ -22,7 +22,7 @@ WORKERS = ("worker 1", "worker 2")
 
 _CALLERS = 8
 _PHASES = 3
-_WORKFLOW = "killed"
+WORKFLOW = "killed"
 _SLOTS = "16"
 #: So long a caller tries again, and waits for an end: longer than a lease of a killed worker.
 _PATIENCE = timedelta(seconds=60)
@@ -117,7 +117,7 @@ async def tally_of(
     crew, chance = Crew(database, lives), random.Random(seed)
     load = Load(crew)
     async with crew.at_work(), Client(crew.address, timeout=_PATIENCE) as client:
-        await client.apply_workflow(_workflow())
+        await client.apply_workflow(workflow())
         async with load.on(client):
             while not is_enough(load.tally):
                 await load.grown(chance.randint(*_BETWEEN))
@@ -141,7 +141,7 @@ class Load:
 
         async def call() -> None:
             while not is_over.is_set():
-                started = await client.execute(_WORKFLOW)
+                started = await client.execute(WORKFLOW)
                 self.tally.acknowledged.add(started.execution_id)
                 self._came.set()
 
@@ -183,10 +183,11 @@ def is_right(execution: execution_pb2.Execution) -> bool:
     )
 
 
-def _workflow() -> workflow_pb2.Workflow:
+def workflow() -> workflow_pb2.Workflow:
+    """Return what the load is made of; its phases run again as often as they must."""
     policy = workflow_pb2.RetryPolicy(max_attempts=100)
     return workflow_pb2.Workflow(
-        workflow_id=_WORKFLOW,
+        workflow_id=WORKFLOW,
         phases=[
             workflow_pb2.PhaseSpec(phase_id=f"p{at}", handler=HANDLER, retry_policy=policy)
             for at in range(_PHASES)
