@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 
 import grpc
 
+from phaseline import tracing
 from phaseline.app.caller import Caller
 from phaseline.rpc.auth import Identity
 
@@ -36,6 +37,11 @@ class Call:
 
     @property
     def traceparent(self) -> str:
+        """The W3C trace context to go on with: of this call, or its caller; empty without one."""
+        return tracing.current_traceparent() or self.callers_traceparent
+
+    @property
+    def callers_traceparent(self) -> str:
         """The W3C trace context of the caller; empty without one."""
         for key, value in metadata_of(self._context):
             if key == "traceparent" and isinstance(value, str) and _TRACEPARENT.fullmatch(value):

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 import grpc
 import structlog
 
+from phaseline import tracing
 from phaseline.domain.errors import Internal, PhaselineError, Reason, Unavailable, Unimplemented
 from phaseline.faults import Points
 from phaseline.rpc.auth import Authenticator
@@ -53,9 +54,11 @@ class Interceptor:
         """Return the handler of *method*, answered by the first servicer that has it."""
         for servicer in servicers:
             behaviour = getattr(servicer, method.name, None)
-            if behaviour is not None:
-                make = self._stream if method.is_stream else self._unary
-                return make(method, behaviour)
+            if behaviour is None:
+                continue
+            if method.is_stream:
+                return self._stream(method, behaviour)
+            return self._unary(method, _traced(method, behaviour) if tracing.is_on() else behaviour)
         return missing(method.path)
 
     def _unary(self, method: Method, behaviour: Unary) -> Handler:
@@ -90,6 +93,17 @@ class Interceptor:
                 await _refuse(method.path, context, error)
 
         return grpc.unary_stream_rpc_method_handler(handle)
+
+
+def _traced(method: Method, behaviour: Unary) -> Unary:
+    """Return *behaviour* with a span around each call; a stream is no work that has an end."""
+    name = method.path[1:]
+
+    async def call(request: Any, call: Call) -> Answer:
+        with tracing.span(name, traceparent=call.callers_traceparent, is_call=True):
+            return await behaviour(request, call)
+
+    return call
 
 
 def missing(path: str) -> Handler:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from phaseline import tracing
 from phaseline.app.changes import Announcer
 from phaseline.app.ports import Clock, Command, Committed, Encoder, Needs, StandingCommand
 from phaseline.domain.errors import PhaselineError, Reason, Unavailable
@@ -260,7 +261,8 @@ class GroupWriter:
         prepared = prepare(batch, self._working.place, self._encoder, self._tidy)
         await self._points.reached(Point.COMMIT_BEFORE)
         self._in_doubt = (batch, prepared)
-        await self._backend.apply(prepared.work)
+        with tracing.span("commit", executions=len(prepared.executions)):
+            await self._backend.apply(prepared.work)
         await self._points.reached(Point.COMMIT_AFTER)
         self._in_doubt = None
         self._take_over(batch, prepared)

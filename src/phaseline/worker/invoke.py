@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable
+from contextlib import AbstractContextManager
 from typing import cast
 
 import structlog
 
+from phaseline import tracing
 from phaseline.domain.report import Completed, Outcome
 from phaseline.worker.attempt import Attempt
 from phaseline.worker.context import StopReason
@@ -33,7 +35,8 @@ async def outcome_of(handler: Handler | None, attempt: Attempt) -> Outcome:
         name = attempt.assignment.handler
         return failed(f"this worker has no handler {name!r}", code="UNKNOWN_HANDLER")
     try:
-        value = await _call(handler, attempt)
+        with _span(attempt):
+            value = await _call(handler, attempt)
     except asyncio.CancelledError:
         if attempt.context.stop_reason is None and _is_cancelled():
             raise
@@ -46,6 +49,17 @@ async def outcome_of(handler: Handler | None, attempt: Attempt) -> Outcome:
     if attempt.context.stop_reason is StopReason.TIMED_OUT:
         return attempt.stopped()
     return _completed(value, attempt)
+
+
+def _span(attempt: Attempt) -> AbstractContextManager[None]:
+    given = attempt.assignment
+    return tracing.span(
+        f"phase {given.handler}",
+        traceparent=given.traceparent,
+        execution_id=given.execution_id,
+        phase_id=given.phase_id,
+        attempt=given.attempt,
+    )
 
 
 async def _call(handler: Handler, attempt: Attempt) -> object:
