@@ -81,6 +81,15 @@ def test_the_answer_is_what_follows_the_last_call(run: Watched) -> None:
     assert texts == ["I will look.", "It is Latin."]
 
 
+def test_what_is_said_while_a_tool_runs_is_no_part_of_the_answer(run: Watched) -> None:
+    run.says(
+        init(), call("a"), chunk("Let us see."), returned("a", output=""), chunk("Latin."), result()
+    )
+    assert run.succeeds() == "Latin."
+    texts = [each.output.text() for each in run.seen.of_type("message") if each.output]
+    assert texts == ["Let us see.", "Latin."]
+
+
 def test_a_failed_call_does_not_fail_the_run(run: Watched) -> None:
     run.says(
         call("a"),
