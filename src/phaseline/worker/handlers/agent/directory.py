@@ -6,12 +6,12 @@ import hashlib
 import os
 import re
 import shutil
-import time
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
-#: Directories in which nothing began for so many seconds are removed when another one is made.
-_KEPT = 7 * 24 * 3600
+#: Directories in which nothing began for so long are removed when another one is made.
+_KEPT = timedelta(days=7)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
@@ -23,7 +23,7 @@ def default_root() -> Path:
     return home / "phaseline" / "agents"
 
 
-def directory_of(root: Path, workspace_id: str, execution_id: str) -> Path:
+def directory_of(root: Path, workspace_id: str, execution_id: str, now: datetime) -> Path:
     """
     Return the directory of an execution below *root*, for nobody else to see. Blocks.
 
@@ -33,14 +33,14 @@ def directory_of(root: Path, workspace_id: str, execution_id: str) -> Path:
     path = parent / _name(execution_id)
     if not path.is_dir():
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove_old(parent)
+        _remove_old(parent, now)
         path.mkdir(mode=0o700, exist_ok=True)
-    os.utime(path)
+    os.utime(path, (now.timestamp(), now.timestamp()))
     return path
 
 
-def _remove_old(parent: Path) -> None:
-    oldest = time.time() - _KEPT
+def _remove_old(parent: Path, now: datetime) -> None:
+    oldest = (now - _KEPT).timestamp()
     for each in parent.iterdir():
         with suppress(OSError):
             if each.stat(follow_symlinks=False).st_mtime < oldest:

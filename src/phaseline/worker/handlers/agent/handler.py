@@ -118,7 +118,7 @@ class _Run:
         if self._config.cwd is None:
             context = self._context
             self._cwd = directory_of(
-                work_root, context.assignment.workspace_id, context.execution_id
+                work_root, context.assignment.workspace_id, context.execution_id, context.now
             )
         elif not self._cwd.is_dir():
             raise HandlerError(
