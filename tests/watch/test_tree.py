@@ -227,6 +227,21 @@ async def test_a_tree_can_be_watched_from_the_middle() -> None:
     assert seen == {"b", "c"}
 
 
+async def test_an_idle_one_reads_nothing_of_what_happens_to_others() -> None:
+    process = Process(Database(), max_revisions=2)
+    process.commit(change("a"))
+    reader = process.watch("a", bookmark_interval=10 * SECOND)
+    await process.settle()
+    before, reads = reader.stream[-1], process.database.reads
+    for _ in range(10):
+        process.commit(change("b"))
+    await process.settle()
+    await process.database.clock.advance(10 * SECOND)
+    await process.settle()
+    assert process.database.reads == reads
+    guarantees.moved_on(before, reader.stream[-1])
+
+
 async def test_a_tree_ends_when_all_of_it_has() -> None:
     process = Process(Database())
     process.commit(change("a"), change("b", spec=UNDER_A), change("c", spec=UNDER_B))
