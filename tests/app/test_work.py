@@ -164,6 +164,15 @@ class TestRedelivery:
         (fresh,) = await app.lease(2, request_id="r1")
         assert fresh.fencing_token == 2
 
+    async def test_gives_no_lease_again_that_is_over_before_the_clock_has_acted(
+        self, app: App
+    ) -> None:
+        await app.apply()
+        await app.start("e1")
+        await app.lease(request_id="r1")
+        app.clock.pass_(LEASE)
+        assert await app.lease(request_id="r1") == ()
+
     async def test_tells_how_much_is_left(self, app: App) -> None:
         await app.apply()
         await app.start("e1")

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import grpc
 import pytest
 
-from phaseline.bench.faults import SERVER, WORKFLOW, Crew, workflow
+from phaseline.bench.faults import PATIENCE, SERVER, WORKFLOW, Crew, workflow
 from phaseline.client import Client
 from phaseline.v1 import execution_service_pb2 as pb
 from phaseline.v1 import execution_service_pb2_grpc
@@ -81,7 +81,7 @@ async def test_the_guarantees_hold_over_grpc(tmp_path: Path, kills: int, seed: i
     async with (
         crew.at_work(),
         grpc.aio.insecure_channel(crew.address) as channel,
-        Client(crew.address) as client,
+        Client(crew.address, timeout=PATIENCE) as client,
     ):
         await client.apply_workflow(workflow())
         stub: Stub = execution_service_pb2_grpc.ExecutionServiceStub(channel)

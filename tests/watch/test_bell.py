@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from phaseline.watch.bell import Bell, Waker
 from phaseline.watch.waking import Waking
 from tests.support.clock import ManualClock, turns
@@ -122,15 +124,16 @@ async def test_a_bell_that_woke_many_is_silent_for_a_while() -> None:
     assert bell.horizon(3) == 3
 
 
-async def test_whom_the_next_change_finds_busy_rest_longer_than_they_took() -> None:
+@pytest.mark.parametrize("awake", [0, 1])
+async def test_whom_the_next_change_finds_busy_rest_longer_than_all_take(awake: int) -> None:
     clock = ManualClock()
-    bell, _ = bell_of(clock, 1, pause=0.0)
+    bell, _ = bell_of(clock, awake, pause=0.0)
     slow = SlowSleeper(clock, took=1.0)
     bell.add(slow)
     ring(bell, 1)
     ring(bell, 2)
     await turns()
-    await clock.advance(2 * SECOND)
+    await clock.advance((3 * (awake + 1) - 1) * SECOND)
     assert (slow.woken, bell.horizon(2)) == (1, 1)
     await clock.advance(SECOND)
     assert (slow.woken, bell.horizon(2)) == (2, 2)

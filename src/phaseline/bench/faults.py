@@ -25,7 +25,7 @@ _PHASES = 3
 WORKFLOW = "killed"
 _SLOTS = "16"
 #: So long a caller tries again, and waits for an end: longer than a lease of a killed worker.
-_PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=60)
 _SHORT_LEASES = {"PHASELINE_LEASES_DURATION": "5s"}
 #: Starts that are acknowledged between one kill and the next.
 _BETWEEN = (20, 100)
@@ -116,7 +116,7 @@ async def tally_of(
     """
     crew, chance = Crew(database, lives), random.Random(seed)
     load = Load(crew)
-    async with crew.at_work(), Client(crew.address, timeout=_PATIENCE) as client:
+    async with crew.at_work(), Client(crew.address, timeout=PATIENCE) as client:
         await client.apply_workflow(workflow())
         async with load.on(client):
             while not is_enough(load.tally):
@@ -163,7 +163,7 @@ class Load:
         """Wait until all has ended, and see what became of it."""
         tally = self.tally
         for execution_id in tally.acknowledged:
-            execution = await client.wait(execution_id, timeout=_PATIENCE)
+            execution = await client.wait(execution_id, timeout=PATIENCE)
             tally.retried += execution.retry_count
             if is_right(execution):
                 tally.completed += 1

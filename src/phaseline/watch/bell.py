@@ -11,8 +11,8 @@ from phaseline.watch.waking import Waking
 
 #: A bell is silent at least so long for each watcher that it woke.
 PAUSE_SECONDS = 50e-6
-#: Those whom the next change finds not done with the last one can never get enough. After so many
-#: times as long as they took they are woken again, and leave the rest to everybody else.
+#: Those whom the next change finds not done with the last one can never get enough. They are woken
+#: again after so many times as long as all of them take, and leave the rest to everybody else.
 _REST = 3.0
 
 _KEPT_REVISIONS = 64
@@ -92,6 +92,8 @@ class Bell:
         #: Some whom it rang for had no turn yet.
         self._is_ringing = False
         self._rang_at = self._free_at = -inf
+        #: Seconds that one took whom it last woke, with all that others did meanwhile.
+        self._cost = 0.0
         self._timer: Timer | None = None
 
     @property
@@ -157,7 +159,10 @@ class Bell:
         self._is_ringing = False
         now = self._clock.time()
         self._free_at = self._rang_at + woken * self._pause
+        if woken:
+            self._cost = (now - self._rang_at) / woken
         if self._held is not None:
-            self._free_at = max(self._free_at, now + (now - self._rang_at) * _REST)
+            # Those who did not sleep are on their way to look, and take their time as well.
+            self._free_at = max(self._free_at, now + self._cost * len(self._wakers) * _REST)
         if self._wakers:
             self.ring()
