@@ -274,7 +274,7 @@ def _new(id: str, view: View) -> Execution:
         queue_name="default",
     )
     phases = tuple(Phase(phase.phase_id) for phase in WORKFLOW.spec.phases)
-    return Execution(spec, WORKFLOW, PENDING, view.now, phases)
+    return Execution(Key(WORKSPACE, id), spec, WORKFLOW, PENDING, view.now, phases)
 
 
 def _moved(execution: Execution, status: ExecutionStatus | None, view: View) -> Execution:

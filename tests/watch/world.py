@@ -341,6 +341,7 @@ def _new_execution(key: Key, change: Change, now: datetime) -> Execution:
     workflow_id = change.spec.get("workflow_id", "work")
     spec = {name: value for name, value in change.spec.items() if name != "workflow_id"}
     return Execution(
+        key=key,
         spec=ExecutionSpec(
             workspace_id=key.workspace_id,
             execution_id=key.execution_id,

@@ -16,6 +16,7 @@ from phaseline.domain.execution import (
     Phase,
 )
 from phaseline.domain.failure import Cancellation, Failure, FailureKind
+from phaseline.domain.ids import Key
 from phaseline.domain.lifecycle import ExecutionStatus, PhaseStatus
 from phaseline.domain.payload import Payload
 from phaseline.domain.report import OperationReport, Progress
@@ -139,6 +140,7 @@ COMPLETED_PHASE = Phase(
 )
 
 EXECUTION = Execution(
+    key=Key("acme", "x-1"),
     spec=ExecutionSpec(
         workspace_id="acme",
         execution_id="x-1",

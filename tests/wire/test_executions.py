@@ -5,6 +5,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from phaseline.domain.execution import Content, Execution, ExecutionSpec
+from phaseline.domain.ids import Key
 from phaseline.domain.lifecycle import ExecutionStatus
 from phaseline.domain.usage import NO_USAGE, Usage
 from phaseline.v1 import execution_pb2
@@ -71,12 +72,13 @@ def test_a_run_of_days_is_told_in_hours() -> None:
 
 
 def test_what_was_just_started_has_nothing_that_is_optional() -> None:
+    key = Key("acme", "x-1")
     spec = ExecutionSpec("acme", "x-1", T0, root_execution_id="x-1", queue_name="default")
-    message = basic_message(Execution(spec, WORKFLOW, ExecutionStatus.PENDING, T0), at(0))
+    message = basic_message(Execution(key, spec, WORKFLOW, ExecutionStatus.PENDING, T0), at(0))
     optional = {"started_at", "completed_at", "duration", "start_at", "run_timeout", "failure"}
     assert not optional & {field.name for field, _ in message.ListFields()}
     assert message.created_at == message.updated_at
-    status = status_message(Execution(spec, WORKFLOW, ExecutionStatus.PENDING, T0))
+    status = status_message(Execution(key, spec, WORKFLOW, ExecutionStatus.PENDING, T0))
     assert not status.HasField("started_at")
 
 

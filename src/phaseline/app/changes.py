@@ -23,7 +23,7 @@ class Resource(IntEnum):
     OPERATION = 2
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
+class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One resource as a commit left it, encoded once for everybody who is sent it."""
 
     resource: Resource
@@ -38,7 +38,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     has_payload: bool = False
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """What one commit did to one execution: the execution first, then phases, then operations."""
 
     revision: int

@@ -1,4 +1,9 @@
-"""An execution, its phases and their attempts, as one commit left them."""
+"""
+An execution, its phases and their attempts, as one commit left them.
+
+Values hold values only, so no cycle can come about, and `gc=False` spares each the room and the
+time that looking for one takes: a server holds many of them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +31,7 @@ from phaseline.domain.workflow import PhaseSpec, Workflow
 KEPT_ATTEMPTS = 10
 
 
-class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One ended attempt of a phase."""
 
     attempt: int
@@ -37,7 +42,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
 
 
-class Lease(msgspec.Struct, frozen=True, omit_defaults=True):
+class Lease(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The one running attempt of a phase, and what it has reported so far."""
 
     #: Rises with every lease of the phase; a report of another epoch does not count.
@@ -83,7 +88,7 @@ class EndedBy(StrEnum):
     REVOKED = "revoked"  #: its time limit, or the grace of its worker, was over
 
 
-class Ending(msgspec.Struct, frozen=True, omit_defaults=True):
+class Ending(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How the last lease of a phase ended, to answer a repeated or late report."""
 
     epoch: int
@@ -94,7 +99,7 @@ class Ending(msgspec.Struct, frozen=True, omit_defaults=True):
     open_operations: int = 0
 
 
-class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
+class Phase(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One step of an execution. Everything reported is kept, whatever became of the attempt."""
 
     phase_id: str
@@ -143,7 +148,7 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
         return merge(self.past_usage_by_model, self.lease.usage_by_model)
 
 
-class ExecutionSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+class ExecutionSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What an execution was started with; never changed."""
 
     workspace_id: str
@@ -170,10 +175,6 @@ class ExecutionSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     traceparent: str = ""
     #: It was given something, which is kept as `Content`.
     has_content: bool = False
-
-    @cached_property
-    def key(self) -> Key:
-        return Key(self.workspace_id, self.execution_id)
 
 
 class Content(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -206,6 +207,8 @@ class Execution(msgspec.Struct, frozen=True, dict=True):
     list need not read phases: `phases` is empty there.
     """
 
+    #: Of what `spec` says, made once: it is what everything finds the execution by.
+    key: Key
     spec: ExecutionSpec
     workflow: Workflow
     status: ExecutionStatus
@@ -243,10 +246,6 @@ class Execution(msgspec.Struct, frozen=True, dict=True):
     tool_names: tuple[str, ...] = ()
     usage_by_model: tuple[ModelUsage, ...] = ()
     artifact_ids: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> Key:
-        return self.spec.key
 
     @property
     def done(self) -> bool:

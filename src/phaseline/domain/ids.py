@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 ID_LENGTH = 128
 EXECUTION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
@@ -25,4 +24,5 @@ def uuid7(now: datetime, entropy: int) -> str:
     milliseconds = int(now.timestamp() * 1000) & (1 << 48) - 1
     high = milliseconds << 16 | 0x7 << 12 | (entropy >> 62) & 0xFFF
     low = 0b10 << 62 | entropy & (1 << 62) - 1
-    return str(UUID(int=high << 64 | low))
+    digits = f"{high << 64 | low:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -13,7 +13,7 @@ from phaseline.domain.advance import settle
 from phaseline.domain.checks import labels, positive, text
 from phaseline.domain.errors import FieldViolation, InvalidArgument, Reason
 from phaseline.domain.execution import NO_CONTENT, Content, Execution, ExecutionSpec, Phase
-from phaseline.domain.ids import EXECUTION_ID, ID_LENGTH
+from phaseline.domain.ids import EXECUTION_ID, ID_LENGTH, Key
 from phaseline.domain.lifecycle import ExecutionStatus
 from phaseline.domain.payload import Payload
 from phaseline.domain.workflow import Workflow
@@ -21,6 +21,8 @@ from phaseline.domain.workflow import Workflow
 _MAX_REPOS = 32
 _MAX_PRIORITY = 100
 _KEY_LENGTH = 256
+#: One for all: an active execution keeps it.
+_NO_LABELS: Mapping[str, str] = {}
 
 
 class StartRequest(msgspec.Struct, frozen=True):
@@ -123,7 +125,7 @@ def start(
         responder_id=request.responder_id,
         chat_message_id=request.chat_message_id,
         repos=request.repos,
-        labels=request.labels,
+        labels=request.labels or _NO_LABELS,
         queue_name=request.queue_name or workflow.queue_name,
         concurrency_key=_concurrency_key(request, workflow, place, inputs),
         priority=request.priority,
@@ -134,6 +136,7 @@ def start(
         has_content=content != NO_CONTENT,
     )
     execution = Execution(
+        key=Key(place.workspace_id, place.execution_id),
         spec=spec,
         workflow=workflow,
         status=ExecutionStatus.PENDING,

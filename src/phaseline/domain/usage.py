@@ -10,7 +10,7 @@ import msgspec
 MOST = 2**63 - 1
 
 
-class ModelUsage(msgspec.Struct, frozen=True, array_like=True):
+class ModelUsage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one model consumed. The four token counts are disjoint."""
 
     model: str
@@ -31,7 +31,7 @@ class ModelUsage(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
-class Usage(msgspec.Struct, frozen=True, array_like=True):
+class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What something consumed in all. Adding two is the only way that totals come about."""
 
     input_tokens: int = 0

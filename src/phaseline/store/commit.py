@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from phaseline.app.changes import Commit, Entry, Part, Resource
 from phaseline.app.ports import Encoder
-from phaseline.domain.execution import Execution, Operation
+from phaseline.domain.execution import Execution, Operation, Phase
 from phaseline.domain.ids import Key
 from phaseline.store import rows
 from phaseline.store import statements as st
@@ -74,6 +74,8 @@ class _Preparation:
         self._entries: list[Entry] = []
         self._encoded: dict[Key, bytes] = {}
         self._operations: dict[Key, list[Operation]] = {}
+        # What has just been started together has the same phases, and keeps them in memory.
+        self._new_phases: dict[Phase, Phase] = {}
 
     def run(self, housekeeping: Housekeeping) -> Prepared:
         place = Place(self._before.epoch, self._revision, self._before.commits + 1)
@@ -148,7 +150,10 @@ class _Preparation:
         changed = _changed_phases(before, execution)
         phases = list(execution.phases)
         for position in changed:
-            phases[position] = replace(phases[position], revision=self._revision)
+            phase = replace(phases[position], revision=self._revision)
+            phases[position] = (
+                phase if before is not None else self._new_phases.setdefault(phase, phase)
+            )
         stamped = replace(execution, revision=self._revision, phases=tuple(phases))
         self._put_rows(before, stamped)
         self._stamped.append(stamped)

@@ -23,7 +23,7 @@ class Ordered(Generic[T]):
     def __init__(self) -> None:
         # What is taken out stays here until it is met; the number tells it from what counts.
         self._entries: list[tuple[Any, int, T]] = []
-        self._live: dict[T, tuple[Any, int]] = {}
+        self._live: dict[T, tuple[Any, int, T]] = {}
         self._counter = 0
 
     def __len__(self) -> int:
@@ -42,8 +42,8 @@ class Ordered(Generic[T]):
         if known is not None and known[0] == rank:
             return
         self._counter += 1
-        self._live[member] = (rank, self._counter)
-        heapq.heappush(self._entries, (rank, self._counter, member))
+        entry = self._live[member] = (rank, self._counter, member)
+        heapq.heappush(self._entries, entry)
         if len(self._entries) > 2 * len(self._live) + _FEW:
             self._clear_up()
 
@@ -85,8 +85,7 @@ class Ordered(Generic[T]):
                 yield entry[0], entry[2]
 
     def _counts(self, entry: tuple[Any, int, T]) -> bool:
-        known = self._live.get(entry[2])
-        return known is not None and known[1] == entry[1]
+        return self._live.get(entry[2]) is entry
 
     def _clear_up(self) -> None:
         self._entries = [entry for entry in self._entries if self._counts(entry)]

@@ -97,7 +97,7 @@ class ReadyPhases:
             lane = self._queues[queue][name] = Ordered()
         spec = execution.spec
         lane.put(
-            Slot(spec.key, position),
+            Slot(execution.key, position),
             (-spec.priority, spec.created_at, spec.execution_id, position),
         )
 
@@ -106,7 +106,7 @@ class ReadyPhases:
         lane = self._queues.get(queue, {}).get(name)
         if lane is None:
             return
-        lane.discard(Slot(execution.spec.key, position))
+        lane.discard(Slot(execution.key, position))
         if not lane:
             del self._queues[queue][name]
             if not self._queues[queue]:

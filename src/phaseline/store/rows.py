@@ -134,6 +134,7 @@ def execution_of(row: RowMapping, workflow: Workflow, phases: Sequence[Phase] = 
     """Return the execution of a row."""
     state = _state_decoder.decode(row["state"])
     return Execution(
+        key=Key(row["workspace_id"], row["execution_id"]),
         spec=_spec_decoder.decode(row["spec"]),
         workflow=workflow,
         status=ExecutionStatus(row["status"]),

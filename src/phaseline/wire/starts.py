@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
+from sys import intern
 
 from phaseline.domain.start import StartRequest
 from phaseline.v1 import execution_service_pb2
@@ -50,7 +51,8 @@ def read_start(
         chat_message_id=message.chat_message_id,
         repos=tuple(message.repos),
         labels=dict(message.labels),
-        queue_name=message.queue_name,
+        # One string for all: an active execution keeps it.
+        queue_name=intern(message.queue_name),
         concurrency_key=message.concurrency_key,
         priority=message.priority,
         deployment_id=message.deployment_id,
