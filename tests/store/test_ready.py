@@ -44,7 +44,7 @@ def names(ready: ReadyPhases, request: LeaseRequest = ANY, workspace_id: str = "
     ("waiting", "served"),
     [
         ([execution("young", age=1), execution("old", age=9)], "old young"),
-        ([execution("b"), execution("a")], "a b"),
+        ([execution("b"), execution("a")], "b a"),
         ([execution("low", age=9), execution("high", priority=1)], "high low"),
         ([execution("zero"), execution("below", age=9, priority=-1)], "zero below"),
     ],

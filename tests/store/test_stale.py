@@ -322,6 +322,15 @@ async def test_remembered_requests_are_forgotten_by_age(tmp_path: Path) -> None:
 
 def test_every_field_of_an_execution_is_stored() -> None:
     """A field that is neither in a column nor in the state would be lost with the process."""
-    columns = {"spec", "workflow", "status", "updated_at", "phases", "revision", "started_at"}
+    columns = {
+        "key",
+        "spec",
+        "workflow",
+        "status",
+        "updated_at",
+        "phases",
+        "revision",
+        "started_at",
+    }
     columns |= {"completed_at", "is_purged"}
     assert set(Execution.__struct_fields__) == columns | set(State.__struct_fields__)

@@ -129,11 +129,13 @@ def test_listeners_hear_of_every_commit() -> None:
 
 def _named(execution_id: str) -> Execution:
     one = make.execution()
-    return replace(one, spec=replace(one.spec, execution_id=execution_id))
+    spec = replace(one.spec, execution_id=execution_id)
+    return replace(one, key=Key(spec.workspace_id, execution_id), spec=spec)
 
 
 def _in(workspace_id: str, one: Execution) -> Execution:
-    return replace(one, spec=replace(one.spec, workspace_id=workspace_id))
+    spec = replace(one.spec, workspace_id=workspace_id)
+    return replace(one, key=Key(workspace_id, spec.execution_id), spec=spec)
 
 
 def _ended(one: Execution) -> Execution:

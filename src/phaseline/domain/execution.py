@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
 
 import msgspec
 
@@ -199,7 +198,7 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
 NO_CONTENT = Content()
 
 
-class Execution(msgspec.Struct, frozen=True, dict=True):
+class Execution(msgspec.Struct, frozen=True, gc=False):
     """
     One run of a workflow.
 
@@ -256,7 +255,7 @@ class Execution(msgspec.Struct, frozen=True, dict=True):
         """Whether its end is decided, and only workers that still run keep it from coming."""
         return (self.cancellation is not None or self.failure is not None) and not self.done
 
-    @cached_property
+    @property
     def due_at(self) -> datetime | None:
         """The next moment at which time alone changes it."""
         return next_moment(self)

@@ -248,14 +248,16 @@ def _renewed(phase: Phase, held: Lease, now: datetime) -> Phase:
     if held.stop_by is None:
         renewed = replace(held, expires_at=now + held.duration, held_until=None)
         return replace(phase, lease=renewed)
-    if held.untold_grace is not None:
-        stop_by = now + held.untold_grace
-    else:
-        # Reports no longer put off its end. If that passed while no server was there to take them,
-        # it is what the lease was held for.
-        stop_by = max(held.stop_by, held.held_until or held.stop_by)
-    ending = replace(held, expires_at=stop_by, stop_by=stop_by, untold_grace=None, held_until=None)
-    return replace(phase, lease=ending)
+    if held.untold_grace is None:
+        # Reports no longer put off its end.
+        return phase
+    stop_by = now + held.untold_grace
+    # Its time limit may have passed while no server was there; it has its grace all the same.
+    held_until = None if held.held_until is None else stop_by
+    told = replace(
+        held, expires_at=stop_by, stop_by=stop_by, untold_grace=None, held_until=held_until
+    )
+    return replace(phase, lease=told)
 
 
 def _stopped_by_system(execution: Execution, since: datetime) -> Cancellation:

@@ -74,8 +74,8 @@ class _Preparation:
         self._entries: list[Entry] = []
         self._encoded: dict[Key, bytes] = {}
         self._operations: dict[Key, list[Operation]] = {}
-        # What has just been started together has the same phases, and keeps them in memory.
-        self._new_phases: dict[Phase, Phase] = {}
+        # What is started together has equal phases, and shares them for as long as it waits.
+        self._new_phases: dict[Sequence[Phase], tuple[Phase, ...]] = {}
 
     def run(self, housekeeping: Housekeeping) -> Prepared:
         place = Place(self._before.epoch, self._revision, self._before.commits + 1)
@@ -150,11 +150,11 @@ class _Preparation:
         changed = _changed_phases(before, execution)
         phases = list(execution.phases)
         for position in changed:
-            phase = replace(phases[position], revision=self._revision)
-            phases[position] = (
-                phase if before is not None else self._new_phases.setdefault(phase, phase)
-            )
-        stamped = replace(execution, revision=self._revision, phases=tuple(phases))
+            phases[position] = replace(phases[position], revision=self._revision)
+        after = tuple(phases)
+        if before is None:
+            after = self._new_phases.setdefault(after, after)
+        stamped = replace(execution, revision=self._revision, phases=after)
         self._put_rows(before, stamped)
         self._stamped.append(stamped)
         self._add_entry(before, stamped, changed)

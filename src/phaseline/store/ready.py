@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from phaseline.app.ports import Slot
@@ -21,13 +22,14 @@ class ReadyPhases:
     The phases that can be leased, by queue.
 
     Higher priority goes first. Among equals the workflows take turns, and of a workflow the oldest
-    execution goes first.
+    execution goes first; of those that were started in one commit, the first that was put in.
     """
 
     def __init__(self) -> None:
         self._queues: dict[_Queue, dict[_Lane, Ordered[Slot]]] = {}
         self._turns: dict[tuple[_Queue, str], int] = {}
         self._turn = 0
+        self._last_rank: tuple[int, datetime] | None = None
 
     def __len__(self) -> int:
         return sum(len(lane) for lanes in self._queues.values() for lane in lanes.values())
@@ -95,11 +97,12 @@ class ReadyPhases:
         lane = self._queues.setdefault(queue, {}).get(name)
         if lane is None:
             lane = self._queues[queue][name] = Ordered()
-        spec = execution.spec
-        lane.put(
-            Slot(execution.key, position),
-            (-spec.priority, spec.created_at, spec.execution_id, position),
-        )
+        rank = (-execution.spec.priority, execution.spec.created_at)
+        if rank == self._last_rank:
+            # What is started together shares it, for as long as it waits.
+            rank = self._last_rank
+        self._last_rank = rank
+        lane.put(Slot(execution.key, position), rank)
 
     def _discard(self, execution: Execution, position: int) -> None:
         queue, name = _place(execution, position)

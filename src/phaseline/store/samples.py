@@ -116,6 +116,7 @@ def like(
     phases = tuple(_later(phase, later, random) for phase in ended.phases)
     moved = replace(
         ended,
+        key=execution.key,
         spec=execution.spec,
         phases=phases,
         started_at=_plus(ended.started_at, later),
