@@ -92,6 +92,7 @@ class PostgresServer:
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *_as_other(),
                     str(self._programs / "postgres"),
                     *("-D", str(self._data), "-h", "127.0.0.1", "-p", str(self._port)),
                     *(word for setting in settings for word in ("-c", setting)),
@@ -100,7 +101,6 @@ class PostgresServer:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
-                **_as_other(),
             )
         self._wait_until_ready()
 
@@ -138,11 +138,10 @@ class PostgresServer:
     def _call(self, program: str, *arguments: str, data: bool = True) -> None:
         place = ("-D", str(self._data)) if data else ()
         subprocess.run(
-            [str(self._programs / program), *place, *arguments],
+            [*_as_other(), str(self._programs / program), *place, *arguments],
             cwd=self.directory,
             check=True,
             capture_output=True,
-            **_as_other(),
         )
 
 
@@ -203,8 +202,10 @@ def _ids() -> tuple[int, int]:
     return user.pw_uid, user.pw_gid
 
 
-def _as_other() -> dict[str, Any]:
+def _as_other() -> tuple[str, ...]:
+    """Return what a command begins with so that it is not run by root."""
     if not _is_root():
-        return {}
+        return ()
+    # By a program: to have Python do it would fork this process, with all threads of gRPC in it.
     user, group = _ids()
-    return {"user": user, "group": group, "extra_groups": ()}
+    return ("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups")

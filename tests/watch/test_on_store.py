@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,9 +33,12 @@ from phaseline.wire.encoder import Encoder
 from phaseline.worker.clock import SystemClock
 from tests.support import guarantees
 from tests.support.clock import START
+from tests.support.databases import BOTH, places
 from tests.watch.followers import ActiveFollower, Follower, TreeFollower
 from tests.watch.serving import Serving, shared_of
 from tests.watch.world import COMPLETED, PAUSED, PENDING, RUNNING, WORKSPACE, Ledger
+
+pytestmark = pytest.mark.databases(*BOTH)
 
 ABOVE: dict[str, tuple[str, ...]] = {
     "root": (),
@@ -137,14 +140,15 @@ class Served(Serving):
         self.signal.committed(commit)
 
     def advance(self, head: int) -> None:
-        raise AssertionError("nobody else commits")
+        self.signal.advance(head)
 
 
 @asynccontextmanager
 async def served(path: Path, ledger: Ledger) -> AsyncIterator[Served]:
     """Serve the database of *path* for the block."""
-    store = await open_store(str(path))
+    store = await open_store(await places().at(path))
     process = Served(store, ledger)
+    keeping_up = asyncio.create_task(store.keep_up())
     writing = asyncio.create_task(process.writer.run())
     try:
         yield process
@@ -152,6 +156,8 @@ async def served(path: Path, ledger: Ledger) -> AsyncIterator[Served]:
         await process.close()
         process.writer.close()
         await writing
+        keeping_up.cancel()
+        await asyncio.gather(keeping_up, return_exceptions=True)
         await store.close()
 
 
@@ -163,10 +169,14 @@ class Life:
         self.ledger = Ledger(SystemClock())
         self.followers: list[Follower] = []
 
-    async def live(self, process: Served, steps: int) -> None:
+    async def live(self, processes: Sequence[Served], steps: int) -> None:
         """Write, read and watch for a while, all at the same time."""
         for _ in range(steps):
-            writes = [process.writer.post(self._write()) for _ in range(self.random.randint(1, 3))]
+            process = self.random.choice(processes)
+            writes = [
+                self.random.choice(processes).writer.post(self._write())
+                for _ in range(self.random.randint(1, 3))
+            ]
             for _ in range(self.random.randint(0, 15)):
                 await asyncio.sleep(0)
                 self.read()
@@ -239,25 +249,32 @@ class Life:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_the_guarantees_hold_on_sqlite(tmp_path: Path, seed: int) -> None:
+async def test_the_guarantees_hold_on_both_databases(
+    database_kind: str, tmp_path: Path, seed: int
+) -> None:
     await _lead(Life(seed), tmp_path)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(2, 30))
-async def test_they_hold_in_many_lives(tmp_path: Path, seed: int) -> None:
+async def test_they_hold_in_many_lives(database_kind: str, tmp_path: Path, seed: int) -> None:
     await _lead(Life(seed), tmp_path)
 
 
 async def _lead(life: Life, directory: Path) -> None:
-    """Live three times on one database, and check what was seen over all."""
+    """Live three times on one database, in several processes if they can share it, and check."""
+    count = 2 if places().are_shared else 1
     for _ in range(3):
-        async with served(directory / "phaseline.db", life.ledger) as process:
+        async with AsyncExitStack() as stack:
+            processes = [
+                await stack.enter_async_context(served(directory / "phaseline.db", life.ledger))
+                for _ in range(count)
+            ]
             for follower in life.followers:
-                await follower.move(process)
-            await process.writer.post(Apply())
-            await life.live(process, 15)
+                await follower.move(life.random.choice(processes))
+            await processes[0].writer.post(Apply())
+            await life.live(processes, 15)
             await life.catch_up()
     life.check()
 

@@ -61,14 +61,21 @@ class Ledger:
         self.clock = clock
         self.versions: list[tuple[Version, Entry]] = []
         self.head_revision = self.trimmed_revision = 0
+        self._known: set[int] = set()
 
     def committed(self, commit: Commit) -> None:
-        """Write down what *commit* did."""
-        self.head_revision = commit.revision
+        """Write down what *commit* did, once, whoever tells of it first."""
+        if commit.revision in self._known:
+            return
+        is_late = commit.revision < self.head_revision
+        self._known.add(commit.revision)
+        self.head_revision = max(self.head_revision, commit.revision)
         for entry in commit.entries:
             for part in entry.parts:
                 version = Version(_id_of(part), entry.revision, part.is_new)
                 self.versions.append((version, entry))
+        if is_late:
+            self.versions.sort(key=lambda one: one[1].revision)
 
     def log(self, matching: Callable[[Entry], bool] = lambda entry: True) -> list[Version]:
         """Return all versions ever stored, of the entries that match."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 from phaseline.bench.processes import Running, free_port, process
 from phaseline.bench.target import HANDLER
@@ -127,10 +128,17 @@ async def tally_of(
     return load.tally
 
 
+class Mortal(Protocol):
+    """Processes of which some end before they are told to."""
+
+    deaths: Counter[str]
+    exit_codes: defaultdict[str, set[int]]
+
+
 class Load:
     """Callers that start executions, and count them once that is acknowledged."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Mortal) -> None:
         self.tally = Tally(deaths=crew.deaths, exit_codes=crew.exit_codes)
         self._came = asyncio.Event()
 
