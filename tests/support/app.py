@@ -170,7 +170,7 @@ class App:
     ) -> tuple[Assigned, ...]:
         """Lease what is ready, each time by a request of its own unless one is named."""
         name = request_id or f"lease-{next(_REQUESTS)}"
-        request = make.lease_request(name, max_phases=most, **fields)  # type: ignore[arg-type]
+        request = make.lease_request(name, max_phases=most, wait=wait, **fields)  # type: ignore[arg-type]
         return tuple(await self.work.lease(self.caller, request, wait))
 
     async def lease_one(self, **fields: object) -> Assigned:
