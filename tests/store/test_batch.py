@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from msgspec.structs import replace
 
-from phaseline.app.ports import Decision, Slot
+from phaseline.app.ports import Decision, Slot, WorkflowRef
 from phaseline.domain.execution import Operation
 from phaseline.domain.ids import Key
 from phaseline.domain.report import OperationReport
 from phaseline.store.batch import Batch, Loaded
 from phaseline.store.working import Working
+from tests.support import make
 from tests.support.clock import START
 
 KEY = Key("default", "e1")
@@ -44,3 +47,36 @@ def test_what_is_trimmed_furthest_counts() -> None:
     batch.accept(Decision(None, trimmed_to=5))
     batch.accept(Decision(None, trimmed_to=3))
     assert batch.trimmed_to == 5
+
+
+def test_what_is_renewed_behind_a_change_goes_with_it() -> None:
+    batch = Batch(START, Working(), Loaded())
+    changed = make.leased(make.execution())
+    later = START + timedelta(seconds=1)
+    renewed = make.reported(changed, now=later).execution
+    assert renewed is not None
+    batch.accept(Decision(None, executions=(changed,)))
+    batch.accept(Decision(None, renewals=(renewed,)))
+    assert batch.execution(changed.key) is renewed
+    assert (list(batch.visible.values()), batch.renewed) == ([renewed], {})
+
+
+def test_a_workflow_that_is_applied_hides_no_older_version() -> None:
+    old = make.workflow()
+    new = replace(old, version=2)
+    working = Working()
+    working.put_workflow(old, is_latest=True)
+    batch = Batch(START, working, Loaded())
+    batch.accept(Decision(None, workflows=(new,)))
+    found = [batch.workflow(WorkflowRef("default", "flow", version)) for version in (0, 1, 2)]
+    assert found == [new, old, new]
+
+
+def test_what_was_deleted_is_found_no_more() -> None:
+    working = Working()
+    ended = make.completed(make.execution())
+    working.put(ended)
+    batch = Batch(START, working, Loaded())
+    assert batch.execution(ended.key) is ended
+    batch.accept(Decision(None, deleted=(ended.key,)))
+    assert batch.execution(ended.key) is None
