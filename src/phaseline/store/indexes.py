@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime
 
 from phaseline.app.ports import Child, Group, Slot
-from phaseline.domain.execution import Execution
+from phaseline.domain.execution import Execution, ExecutionSpec, Lease
 from phaseline.domain.ids import Key
 from phaseline.store.ordered import Ordered
 from phaseline.store.ready import ReadyPhases
@@ -73,22 +73,38 @@ class Indexes:
         return due
 
     def _replace_leases(self, before: Execution | None, after: Execution | None) -> None:
-        had, has = _leases(before), _leases(after)
-        for slot, (request, queue) in had.items() - has.items():
-            held = self.leased[request]
-            held.discard(slot)
-            if not held:
-                del self.leased[request]
-            self.leases[queue] -= 1
-        for slot, (request, queue) in has.items() - had.items():
-            self.leased.setdefault(request, set()).add(slot)
-            self.leases[queue] += 1
+        execution = after or before
+        assert execution is not None
+        for position in range(len(execution.phases)):
+            had = None if before is None else before.phases[position].lease
+            has = None if after is None else after.phases[position].lease
+            if had is has:
+                continue
+            slot = Slot(execution.key, position)
+            if had is not None:
+                self._remove_lease(execution.spec, slot, had)
+            if has is not None:
+                self._add_lease(execution.spec, slot, has)
+
+    def _add_lease(self, spec: ExecutionSpec, slot: Slot, lease: Lease) -> None:
+        request = (spec.workspace_id, lease.worker_id, lease.request_id)
+        self.leased.setdefault(request, set()).add(slot)
+        self.leases[spec.workspace_id, spec.queue_name] += 1
+
+    def _remove_lease(self, spec: ExecutionSpec, slot: Slot, lease: Lease) -> None:
+        request = (spec.workspace_id, lease.worker_id, lease.request_id)
+        held = self.leased[request]
+        held.discard(slot)
+        if not held:
+            del self.leased[request]
+        self.leases[spec.workspace_id, spec.queue_name] -= 1
 
     def _replace_due(self, after: Execution) -> None:
-        if after.due_at is None:
+        due = after.due_at
+        if due is None:
             self._due.discard(after.key)
         else:
-            self._due.put(after.key, after.due_at)
+            self._due.put(after.key, due)
 
     def _replace_membership(self, execution: Execution, *, ends: bool) -> None:
         spec, key = execution.spec, execution.key
@@ -123,17 +139,6 @@ class Indexes:
             waiting.discard(execution.key)
         if not waiting:
             del self.waiting[group]
-
-
-def _leases(execution: Execution | None) -> dict[Slot, tuple[_Request, _Queue]]:
-    if execution is None:
-        return {}
-    spec, key = execution.spec, execution.key
-    queue = (spec.workspace_id, spec.queue_name)
-    return {
-        Slot(key, position): ((spec.workspace_id, lease.worker_id, lease.request_id), queue)
-        for position, _, lease in execution.leases()
-    }
 
 
 def _holds(execution: Execution | None) -> int:

@@ -45,7 +45,7 @@ class ReadyPhases:
                 continue
             if can_lease(after, position):
                 self._put(after, position)
-            elif before is not None:
+            elif before is not None and can_lease(before, position):
                 self._discard(before, position)
 
     def remove(self, execution: Execution) -> None:
