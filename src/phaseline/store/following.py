@@ -71,6 +71,12 @@ class Following:
             if self._listens:
                 tasks.create_task(self._stay_in_touch())
 
+    async def close(self) -> None:
+        """Look no more; whoever waits for that is cancelled."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
     async def _look(self) -> None:
         try:
             while self._next is not None:

@@ -108,6 +108,9 @@ class Neighbours(Memory, Protocol):
     async def run(self) -> None:
         """Keep memory up with what they commit, until cancelled."""
 
+    async def close(self) -> None:
+        """Look for them no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -160,6 +163,8 @@ class Store:
 
     async def close(self) -> None:
         """Close it, and let others open it."""
+        if self.neighbours is not None:
+            await self.neighbours.close()
         await self.database.close()
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import asyncpg
 from sqlalchemy import Connection, NullPool, func, make_url, select, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -38,6 +38,8 @@ _MIGRATING = 0x706861736C696E65
 
 # Classes of SQLSTATE that tell of a wrong statement, or of wrong values in it.
 _OUR_FAULTS = ("21", "22", "23", "42", "44")
+# But these: a table that is not there, or not for us.
+_NOT_OURS = ("42P01", "42501")
 
 # One statement, so that it is one trip: it takes the turn, and bounds it for this transaction
 # alone, as a pooler between us and the server may give the connection to others afterwards.
@@ -245,7 +247,12 @@ def _failures() -> Iterator[None]:
         if error.connection_invalidated:
             raise _Disconnected(str(error.orig)) from error
         state = getattr(error.orig, "sqlstate", None) or ""
-        if state[:2] in _OUR_FAULTS:
+        if state[:2] in _OUR_FAULTS and state not in _NOT_OURS:
+            raise
+        raise StoreFailed(str(error.orig)) from error
+    except StatementError as error:
+        # A connection that could not be made anew.
+        if not isinstance(error.orig, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
             raise
         raise StoreFailed(str(error.orig)) from error
     except (OSError, PoolTimeout) as error:

