@@ -40,7 +40,7 @@ async def test_nothing_is_lost_where_one_dies_again_and_again(tmp_path: Path, po
 async def _die(directory: Path, points: Sequence[Point]) -> None:
     """Let one server after the other die under load, each at its point, and look what is left."""
     tally = await tally_of(
-        directory / "phaseline.db",
+        str(directory / "phaseline.db"),
         lambda tally: tally.deaths[SERVER] == len(points),
         kills=False,
         lives=[{CRASH_VARIABLE: f"{point}:{_VISITS[point]}"} for point in points],

@@ -77,7 +77,7 @@ class Story:
     [(0, 1), (2, 2), *(pytest.param(12, seed, marks=pytest.mark.long) for seed in range(3, 8))],
 )
 async def test_the_guarantees_hold_over_grpc(tmp_path: Path, kills: int, seed: int) -> None:
-    crew = Crew(tmp_path / "phaseline.db", ())
+    crew = Crew(str(tmp_path / "phaseline.db"), ())
     async with (
         crew.at_work(),
         grpc.aio.insecure_channel(crew.address) as channel,

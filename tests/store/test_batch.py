@@ -7,6 +7,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from phaseline.app.ports import Decision, Slot, WorkflowRef
+from phaseline.domain.closing import Closing
 from phaseline.domain.execution import Operation
 from phaseline.domain.ids import Key
 from phaseline.domain.report import OperationReport
@@ -80,3 +81,17 @@ def test_what_was_deleted_is_found_no_more() -> None:
     assert batch.execution(ended.key) is ended
     batch.accept(Decision(None, deleted=(ended.key,)))
     assert batch.execution(ended.key) is None
+
+
+def test_an_attempt_that_ends_closes_once_what_it_leaves_open() -> None:
+    """What the batch was told of itself is closed there, and not a second time from the tables."""
+    other = replace(NEW, ordinal=1, reported=replace(NEW.reported, operation_id="o2"))
+    loaded = Loaded()
+    loaded.open[Slot(KEY, 0), 1] = [NEW, other]
+    batch = Batch(START, Working(), loaded)
+    closing = Closing(epoch=1, count=2, completed_at=START, success=False, error_message="lost")
+    batch.accept(Decision(None, operations=(NEW,), closings=((Slot(KEY, 0), closing),)))
+    (from_tables,) = batch.closed()
+    told = batch.operations[Slot(KEY, 0), 1]["o1"]
+    assert from_tables.reported.operation_id == "o2"
+    assert [one.reported.error_message for one in (told, from_tables)] == ["lost", "lost"]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Protocol
 
 from phaseline.bench.processes import Running, free_port, process
 from phaseline.bench.target import HANDLER
 from phaseline.client import Client
-from phaseline.v1 import execution_pb2, workflow_pb2
+from phaseline.v1 import execution_pb2, execution_service_pb2, workflow_pb2
 
 SERVER = "server"
 WORKERS = ("worker 1", "worker 2")
@@ -57,7 +57,7 @@ class Tally:
 class Crew:
     """A server and its workers, each of which is started again when it ends."""
 
-    def __init__(self, database: Path, lives: Iterable[Mapping[str, str]]) -> None:
+    def __init__(self, database: str, lives: Iterable[Mapping[str, str]]) -> None:
         self._database, self._lives = database, iter(lives)
         self._port = free_port()
         self._running: dict[str, Running] = {}
@@ -94,7 +94,7 @@ class Crew:
                 self.exit_codes[name].add(code)
 
     def _serving(self) -> tuple[str, ...]:
-        return ("phaseline", "serve", "--listen", self.address, "--db", str(self._database))
+        return ("phaseline", "serve", "--listen", self.address, "--db", self._database)
 
     def _working(self) -> tuple[str, ...]:
         own = ("--module", "phaseline.bench.workers", "--slots", _SLOTS)
@@ -102,7 +102,7 @@ class Crew:
 
 
 async def tally_of(
-    database: Path,
+    database: str,
     is_enough: Callable[[Tally], bool],
     *,
     kills: bool = True,
@@ -141,6 +141,8 @@ class Load:
     def __init__(self, crew: Mortal) -> None:
         self.tally = Tally(deaths=crew.deaths, exit_codes=crew.exit_codes)
         self._came = asyncio.Event()
+        #: Names those of this load in a database that has others.
+        self._user_id = f"load-{secrets.token_hex(4)}"
 
     @asynccontextmanager
     async def on(self, client: Client) -> AsyncIterator[None]:
@@ -149,7 +151,7 @@ class Load:
 
         async def call() -> None:
             while not is_over.is_set():
-                started = await client.execute(WORKFLOW)
+                started = await client.execute(WORKFLOW, user_id=self._user_id)
                 self.tally.acknowledged.add(started.execution_id)
                 self._came.set()
 
@@ -177,7 +179,8 @@ class Load:
                 tally.completed += 1
             else:
                 tally.lost.append(f"{execution_id} {execution}")
-        known = (await client.list(page_size=1)).total_size
+        own = execution_service_pb2.ExecutionFilter(user_ids=[self._user_id])
+        known = (await client.list(filter=own, page_size=1)).total_size
         if known != len(tally.acknowledged):
             tally.lost.append(f"{known} executions, {len(tally.acknowledged)} were acknowledged")
 

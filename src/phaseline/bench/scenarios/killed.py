@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 from phaseline.bench.faults import SERVER, WORKERS, tally_of
 from phaseline.bench.results import Goal, Result
@@ -15,7 +14,7 @@ _NOTHING = Goal(0, 0, is_most=True)
 async def faults(stage: Stage) -> AsyncGenerator[Result]:
     """Yield how many executions were acknowledged, completed, retried, and lost."""
     seconds = stage.plan.seconds
-    tally = await tally_of(Path(stage.fresh()), lambda tally: tally.seconds >= seconds)
+    tally = await tally_of(stage.fresh(), lambda tally: tally.seconds >= seconds)
     for name, value in {
         "acknowledged": len(tally.acknowledged),
         "completed": tally.completed,
