@@ -9,6 +9,7 @@ from phaseline.domain.ids import Key
 from phaseline.domain.payload import text_payload
 from phaseline.domain.recording import Recorded
 from phaseline.store import working as module
+from phaseline.store.place import Place
 from phaseline.store.working import Working
 from tests.support import make
 
@@ -45,6 +46,23 @@ def test_one_that_is_retried_is_active_again() -> None:
     working.put(_ended(one))
     working.put(one)
     assert [each.key for each in working.active_past("default", "")] == [one.key]
+
+
+def test_one_that_is_retried_takes_no_room_among_those_that_ended() -> None:
+    working, oldest, retried = Working(), _named("oldest"), _named("e1")
+    for one in (_ended(oldest), _ended(retried), retried):
+        working.put(one)
+    for number in range(module._KEPT_ENDED - 1):
+        working.put(_ended(_named(f"other{number}")))
+    assert working.get(oldest.key) is not None
+
+
+def test_a_place_of_another_database_is_never_reached() -> None:
+    working = Working()
+    working.place = Place("ours", head=5, commits=5)
+    assert working.has_reached(Place("ours", head=4, commits=4))
+    assert not working.has_reached(Place("ours", head=6, commits=6))
+    assert not working.has_reached(Place("theirs", head=4, commits=4))
 
 
 def test_the_active_ones_of_a_workspace_come_by_id() -> None:
