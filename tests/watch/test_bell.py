@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from phaseline.watch.bell import Bell, Waker
+from phaseline.watch.bell import LONGEST_REST, REST, Bell, Waker
 from phaseline.watch.waking import Waking
 from tests.support.clock import ManualClock, turns
 
@@ -124,18 +124,23 @@ async def test_a_bell_that_woke_many_is_silent_for_a_while() -> None:
     assert bell.horizon(3) == 3
 
 
-@pytest.mark.parametrize("awake", [0, 1])
-async def test_whom_the_next_change_finds_busy_rest_longer_than_all_take(awake: int) -> None:
+@pytest.mark.parametrize(
+    ("awake", "took", "rest"),
+    [(0, 0.01, REST * 0.01), (1, 0.01, REST * 0.02), (0, 1, LONGEST_REST)],
+)
+async def test_whom_the_next_change_finds_busy_rest_longer_than_all_take(
+    awake: int, took: float, rest: float
+) -> None:
     clock = ManualClock()
     bell, _ = bell_of(clock, awake, pause=0.0)
-    slow = SlowSleeper(clock, took=1.0)
+    slow = SlowSleeper(clock, took=took)
     bell.add(slow)
     ring(bell, 1)
     ring(bell, 2)
     await turns()
-    await clock.advance((3 * (awake + 1) - 1) * SECOND)
+    await clock.advance((rest - 0.005) * SECOND)
     assert (slow.woken, bell.horizon(2)) == (1, 1)
-    await clock.advance(SECOND)
+    await clock.advance(0.005 * SECOND)
     assert (slow.woken, bell.horizon(2)) == (2, 2)
 
 

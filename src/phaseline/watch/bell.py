@@ -12,8 +12,11 @@ from phaseline.watch.waking import Waking
 #: A bell is silent at least so long for each watcher that it woke.
 PAUSE_SECONDS = 50e-6
 #: Those whom the next change finds not done with the last one can never get enough. They are woken
-#: again after so many times as long as all of them take, and leave the rest to everybody else.
-_REST = 3.0
+#: again after so many times as long as it took to have all of them begin: to begin is a quarter of
+#: what a frame costs, and half of the time shall be left to everybody else.
+REST = 8.0
+#: In seconds: who watches is not told much later, however many there are.
+LONGEST_REST = 0.5
 
 _KEPT_REVISIONS = 64
 
@@ -163,6 +166,7 @@ class Bell:
             self._cost = (now - self._rang_at) / woken
         if self._held is not None:
             # Those who did not sleep are on their way to look, and take their time as well.
-            self._free_at = max(self._free_at, now + self._cost * len(self._wakers) * _REST)
+            rest = min(self._cost * len(self._wakers) * REST, LONGEST_REST)
+            self._free_at = max(self._free_at, now + rest)
         if self._wakers:
             self.ring()
