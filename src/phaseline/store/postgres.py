@@ -19,12 +19,14 @@ from phaseline.store.failures import StoreFailed
 from phaseline.store.place import Place
 from phaseline.store.postgres_text import text_for
 from phaseline.store.rows import Row
-from phaseline.store.statements import MOVE_HEAD, Statement
+from phaseline.store.statements import MOVE_HEAD, Action, Statement
 from phaseline.store.tables import identity
 
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 5
+# What a commit does together makes many texts, of which all in use stay prepared.
+_PREPARED = 300
 # Of any one statement; longer the network or the server is not to be waited for.
 _STATEMENT_SECONDS = 30
 _TURN_SECONDS = 30
@@ -221,21 +223,26 @@ def postgres_url(url: str) -> URL:
 
 def run_rows(connection: Connection, rows: Mapping[Statement, Sequence[Row]]) -> None:
     """Run statements for all of their rows, in the transaction of *connection*."""
-    for statement, given in rows.items():
-        _run(connection, statement, given)
+    # Removed first, what is removed makes room for its like. All the rest is one trip: each takes
+    # as long as the work of many rows.
+    removals = [each for each in rows if each.action is Action.DELETE]
+    others = [each for each in rows if each.action is not Action.DELETE]
+    for together in (*([each] for each in removals), others):
+        _run(connection, {each: rows[each] for each in together if rows[each]})
 
 
-def _run(connection: Connection, statement: Statement, given: Sequence[Row]) -> None:
-    if not given:
+def _run(connection: Connection, rows: Mapping[Statement, Sequence[Row]]) -> None:
+    if not rows:
         return
-    columns = tuple(map(list, zip(*given, strict=True)))
-    changed = connection.exec_driver_sql(text_for(statement), columns).rowcount
-    if not statement.changes_each or changed == len(given):
-        return
-    if statement is MOVE_HEAD:
-        raise StoreFailed("the database is not as this process left it")
-    name = f"{statement.action.value} {statement.table.name}"
-    raise RuntimeError(f"{name}: {changed} of {len(given)} rows were there")
+    arrays = tuple(list(column) for given in rows.values() for column in zip(*given, strict=True))
+    counts = connection.exec_driver_sql(text_for(*rows), arrays).one()
+    for (statement, given), changed in zip(rows.items(), counts, strict=True):
+        if not statement.changes_each or changed == len(given):
+            continue
+        if statement is MOVE_HEAD:
+            raise StoreFailed("the database is not as this process left it")
+        name = f"{statement.action.value} {statement.table.name}"
+        raise RuntimeError(f"{name}: {changed} of {len(given)} rows were there")
 
 
 @contextmanager
@@ -263,6 +270,9 @@ def _failures() -> Iterator[None]:
 def _engine(url: URL, **options: Any) -> AsyncEngine:
     return create_async_engine(
         url,
-        connect_args={"timeout": _CONNECT_SECONDS},
+        connect_args={
+            "timeout": _CONNECT_SECONDS,
+            "prepared_statement_cache_size": _PREPARED,
+        },
         **options,
     )

@@ -20,33 +20,57 @@ _TYPES = (
 
 
 @cache
-def text_for(statement: Statement) -> str:
-    """Return *statement*, to which the values of each column of its rows are bound as an array."""
+def text_for(*statements: Statement) -> str:
+    """
+    Return one statement that does what all of *statements* do, and tells how many rows each did.
+
+    They may not be about the same rows. The values of each column of their rows are bound as an
+    array, one statement's after the other's.
+    """
+    parts, counts, bound = [], [], 0
+    for at, statement in enumerate(statements):
+        parts.append(f"done_{at} AS ({_text(statement, bound)} RETURNING 1)")
+        counts.append(f"(SELECT count(*) FROM done_{at})")
+        bound += len(arrays_of(statement))
+    return f"WITH {', '.join(parts)} SELECT {', '.join(counts)}"
+
+
+def arrays_of(statement: Statement) -> tuple[str, ...]:
+    """Return the columns whose values are bound, those of a row in this order."""
+    return statement.columns if _is_insert(statement) else (*statement.columns, *statement.keys)
+
+
+def _is_insert(statement: Statement) -> bool:
+    return statement.action in (Action.INSERT, Action.PUT, Action.ADD)
+
+
+def _text(statement: Statement, bound: int) -> str:
+    """Return *statement* whose arrays come behind as many as are *bound* already."""
     table = statement.table.name
     match statement.action:
         case Action.INSERT | Action.PUT | Action.ADD:
             columns = ", ".join(statement.columns)
-            arrays = _arrays(statement, statement.columns)
+            arrays = _arrays(statement, bound)
             return (
                 f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})"
                 f"{_conflict(statement)}"
             )
         case Action.UPDATE:
             changed = ", ".join(f"{name} = given.new_{name}" for name in statement.columns)
-            return f"UPDATE {table} SET {changed} FROM {_given(statement)}"
+            return f"UPDATE {table} SET {changed} FROM {_given(statement, bound)}"
         case Action.SUBTRACT:
             (name,) = statement.columns
             changed = f"{name} = {table}.{name} - given.new_{name}"
-            return f"UPDATE {table} SET {changed} FROM {_given(statement)}"
+            return f"UPDATE {table} SET {changed} FROM {_given(statement, bound)}"
         case Action.DELETE:
-            return f"DELETE FROM {table} USING {_given(statement)}"
+            return f"DELETE FROM {table} USING {_given(statement, bound)}"
         case _:
             assert_never(statement.action)
 
 
-def _given(statement: Statement) -> str:
+def _given(statement: Statement, bound: int) -> str:
     """Return the rows that are given, and that each is about the row with its keys."""
-    arrays = _arrays(statement, (*statement.columns, *statement.keys))
+    arrays = _arrays(statement, bound)
     names = [f"new_{name}" for name in statement.columns]
     names += [f"the_{name}" for name in statement.keys]
     found = " AND ".join(
@@ -55,8 +79,11 @@ def _given(statement: Statement) -> str:
     return f"unnest({arrays}) AS given ({', '.join(names)}) WHERE {found}"
 
 
-def _arrays(statement: Statement, names: tuple[str, ...]) -> str:
-    return ", ".join(f"${at}::{_type_of(statement, name)}[]" for at, name in enumerate(names, 1))
+def _arrays(statement: Statement, bound: int) -> str:
+    return ", ".join(
+        f"${at}::{_type_of(statement, name)}[]"
+        for at, name in enumerate(arrays_of(statement), bound + 1)
+    )
 
 
 def _type_of(statement: Statement, name: str) -> str:

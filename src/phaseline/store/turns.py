@@ -84,10 +84,10 @@ class PostgresBackend:
 
 
 def _run_all(work: Work, connection: Connection) -> None:
-    run_rows(connection, work.rows)
+    told = (work.place.commits, work.touched().pack())
+    run_rows(connection, {**work.rows, ADD_TOUCHED: [told]})
     for chore in work.chores:
         chore(connection)
-    run_rows(connection, {ADD_TOUCHED: [(work.place.commits, work.touched().pack())]})
     if work.place.commits % _FORGOTTEN_AT_ONCE == 0:
         old = tables.touched.c.number <= work.place.commits - _KEPT
         connection.execute(delete(tables.touched).where(old))
