@@ -259,7 +259,8 @@ def _plain(execution: Execution) -> Execution:
 def _shape(indexes: Indexes) -> object:
     """Return all that indexes tell, in a form that compares."""
     lanes = {
-        (queue, name): list(lane)
+        # Equals are in the order in which they came, which nothing stored tells.
+        (queue, name): sorted((rank, repr(slot)) for rank, slot in lane.ranked())
         for queue, found in indexes.ready._queues.items()
         for name, lane in found.items()
     }
