@@ -3,7 +3,7 @@ WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN python -m venv /opt/phaseline \
-    && /opt/phaseline/bin/pip install --no-cache-dir .
+    && /opt/phaseline/bin/pip install --no-cache-dir '.[postgresql]'
 
 FROM python:3.11-slim
 # A number, so that Kubernetes can tell that it is not root.

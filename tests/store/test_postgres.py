@@ -14,6 +14,7 @@ from phaseline.store import postgres as module
 from phaseline.store.failures import SchemaUnknown, StoreFailed
 from phaseline.store.opening import open_store, stored_version
 from phaseline.store.postgres import PostgresDatabase
+from phaseline.store.replica import Replica
 from tests.support import make, postgres
 from tests.support.app import App, opened
 from tests.support.databases import POSTGRESQL, places
@@ -148,6 +149,19 @@ async def test_another_database_in_its_place_is_not_used(url: str) -> None:
         await is_refused(app, "e1")
         with pytest.raises(Unavailable):
             await app.executions.status(app.caller, "e1")
+
+
+async def test_a_defect_in_catching_up_is_told_and_does_not_stay(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(url) as one, opened(url, one.clock) as two:
+        await one.apply()
+        with monkeypatch.context() as broken:
+            broken.setattr(Replica, "catch_up", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                await two.start("e0")
+        await one.start("e1")
+        assert await two.statuses("e1") == ("pending", "ready")
 
 
 async def test_what_cannot_be_stored_is_the_fault_of_its_caller_alone(url: str) -> None:

@@ -15,6 +15,7 @@ from phaseline.domain.errors import Unavailable
 from phaseline.store.failures import StoreFailed
 from phaseline.store.postgres import PostgresDatabase
 from phaseline.store.replica import Replica, catch_up_in
+from phaseline.store.standing import set_exception
 from phaseline.store.working import Working
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,8 @@ _CHANNEL = "phaseline"
 _BACKSTOP_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
+# Least time between two looks that nobody waits for: what came meanwhile is read at once.
+_REST_SECONDS = 0.01
 # Least time between two words: each takes a lock that all others of the database server wait for.
 _PAUSE_SECONDS = 0.005
 
@@ -83,19 +86,21 @@ class Following:
                 waiting, self._next = self._next, None
                 try:
                     await self._catch_up()
+                    waiting.set_result(None)
                 except StoreFailed as error:
                     log.warning("catching up failed", error=str(error))
-                    waiting.set_exception(
-                        Unavailable.for_now("the store cannot be read at this moment")
-                    )
-                    waiting.exception()
+                    set_exception(waiting, _away())
+                except Exception as error:
+                    log.exception("catching up broke")
+                    set_exception(waiting, error)
                 except BaseException:
-                    waiting.cancel()
+                    set_exception(waiting, _away())
                     raise
-                else:
-                    waiting.set_result(None)
         finally:
             self._looking = None
+            if self._next is not None:
+                set_exception(self._next, _away())
+                self._next = None
 
     async def _catch_up(self) -> None:
         if self._working.has_reached(await self._database.place()):
@@ -116,7 +121,9 @@ class Following:
             self._heard.clear()
             try:
                 await self.current()
-            except Unavailable:
+                await asyncio.sleep(_REST_SECONDS)
+            except Exception:  # noqa: BLE001 -- the edge of a background loop
+                # It was logged; without this loop others would not be heard of any more.
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _stay_in_touch(self) -> None:
@@ -147,9 +154,15 @@ class Following:
 
         try:
             connection.add_termination_listener(lose)
+            # A word is a commit, too, and need not be on the disk.
+            await connection.execute("SET synchronous_commit = off")
             await connection.add_listener(_CHANNEL, hear)
             # What was told before was not heard.
             self._heard.set()
             yield connection
         finally:
             connection.terminate()
+
+
+def _away() -> Unavailable:
+    return Unavailable.for_now("the store cannot be read at this moment")
