@@ -1,4 +1,8 @@
-"""A PostgreSQL server for the peers that need one, durable as it is by default."""
+"""
+A PostgreSQL server for whoever needs one to be measured, durable as it is by default.
+
+As a program, it runs the command that follows with {} in it replaced by the URL of a database.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -82,3 +87,10 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+if __name__ == "__main__":
+    with postgres("bench") as url:
+        command = [word.replace("{}", url) for word in sys.argv[1:]]
+        ended = subprocess.run(command).returncode
+    sys.exit(ended)

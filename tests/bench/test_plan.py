@@ -49,6 +49,16 @@ def test_a_running_server_is_not_ended_nor_filled() -> None:
         plan_of(("restart",), plan)
 
 
+def test_several_processes_share_a_postgresql_database() -> None:
+    plan = plan_of((), Plan(db="postgresql://here/bench", processes=2))
+    assert set(plan.scenarios) == set(SCENARIOS) - OWN_SERVER
+    assert plan.workers == ("external",)
+    with pytest.raises(PlanError, match="several processes need a PostgreSQL database"):
+        plan_of((), Plan(processes=2))
+    with pytest.raises(PlanError, match="memory looks into one process, and 2 are asked for"):
+        plan_of(("memory",), plan)
+
+
 def test_scenarios_take_turns_and_those_that_fill_a_database_come_last() -> None:
     plan = plan_of(("restart", "history", "execute", "memory"), Plan(rounds=2))
     assert list(turns(plan)) == [

@@ -35,6 +35,8 @@ class Plan(msgspec.Struct, frozen=True):
     #: Directory for SQLite files, or URL of an empty PostgreSQL database; empty is a directory
     #: that is removed.
     db: str = ""
+    #: Server processes on one port, which only PostgreSQL lets share a database.
+    processes: int = 1
     #: Of the executions that go from end to end.
     phases: tuple[int, ...] = (1, 3, 10)
     #: Who runs them: an "external" worker process, the "embedded" one of the server.
@@ -59,11 +61,17 @@ def plan_of(words: Sequence[str], plan: Plan) -> Plan:
         raise PlanError(f"there is no scenario {unknown[0]!r}; there are {known}")
     if plan.address and (own := sorted(chosen & OWN_SERVER)):
         raise PlanError(f"{own[0]} needs a server of its own, and an address is given")
+    if plan.processes > 1:
+        if not plan.is_on_postgresql:
+            raise PlanError("several processes need a PostgreSQL database, and none is given")
+        if own := sorted(chosen & OWN_SERVER):
+            raise PlanError(f"{own[0]} looks into one process, and {plan.processes} are asked for")
     if unknown := sorted(set(plan.workers) - set(WORKERS)):
         raise PlanError(f"there is no worker {unknown[0]!r}; there are {', '.join(WORKERS)}")
-    if plan.address and "embedded" in plan.workers:
+    if (plan.address or plan.processes > 1) and "embedded" in plan.workers:
         plan = msgspec.structs.replace(plan, workers=("external",))
     if not chosen:
-        chosen = set(SCENARIOS) - (OWN_SERVER if plan.address else frozenset())
+        is_looked_into = not plan.address and plan.processes == 1
+        chosen = set(SCENARIOS) - (frozenset() if is_looked_into else OWN_SERVER)
     scenarios = tuple(name for name in SCENARIOS if name in chosen)
     return msgspec.structs.replace(plan, scenarios=scenarios)

@@ -46,9 +46,8 @@ class Running:
 
     @property
     def processor_time(self) -> float:
-        """The seconds of processor time that it has used; Linux only."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """The seconds of processor time that it and its children have used; Linux only."""
+        return sum(_processor_time(pid) for pid in (self.pid, *_children(self.pid)))
 
     @property
     def has_ended(self) -> bool:
@@ -159,6 +158,19 @@ async def listening(port: int, server: Running) -> None:
                 await asyncio.sleep(_READY_LOOK)
     except TimeoutError:
         raise server.failed("does not listen") from None
+
+
+def _processor_time(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(child)
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    ]
 
 
 async def _accepts(port: int) -> bool:

@@ -80,6 +80,8 @@ class Stage:
         arguments = ["--listen", f"127.0.0.1:{port}", "--db", database]
         if has_worker:
             arguments += ["--module", _WORKERS, "--queue", queues.working, "--slots", _SLOTS]
+        if self.plan.processes > 1:
+            arguments += ["--processes", str(self.plan.processes)]
         command = "dev" if has_worker else "serve"
         async with process("phaseline", command, *arguments, given="") as server:
             await listening(port, server)

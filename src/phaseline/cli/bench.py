@@ -45,6 +45,9 @@ class Measuring:
             show_default=False,
         ),
     ] = ""
+    processes: Annotated[
+        int, typer.Option(min=1, help="Server processes on one port, over PostgreSQL.")
+    ] = 1
     phases: Annotated[
         list[int] | None,
         typer.Option(
@@ -77,6 +80,7 @@ class Measuring:
             seconds=self.seconds,
             address=self.address,
             db=self.db,
+            processes=self.processes,
             phases=tuple(self.phases or default.phases),
             workers=tuple(self.worker or default.workers),
             executions=tuple(sorted(self.executions or default.executions)),
