@@ -170,7 +170,7 @@ def test_all_pages_are_one_table(program: Program, service: FakeService) -> None
 def test_an_unknown_status_is_wrong_usage(program: Program) -> None:
     ended = program("list", "--status", "done")
     assert ended.code == 2
-    assert "'done' is not one of 'pending', 'running'" in ended.err
+    assert ": 'done' is not one of 'pending', 'running'" in ended.err
 
 
 def test_wrong_fields_are_named(program: Program, service: FakeService) -> None:

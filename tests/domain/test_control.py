@@ -118,7 +118,7 @@ class TestResume:
 
     @pytest.mark.parametrize("execution", [CANCELLING, CANCELLED, FAILED, COMPLETED], ids=statuses)
     def test_is_refused_when_it_is_stopping_or_has_ended(self, execution: Execution) -> None:
-        with pytest.raises(IllegalTransition, match=r"execution 'e1' is \w+ and cannot "):
+        with pytest.raises(IllegalTransition, match=r"execution 'e1' is \w+ and cannot resume"):
             resume(execution, NOW)
 
 

@@ -160,6 +160,7 @@ def _misused(error: BaseException) -> int:
 def _sentence(message: str) -> str:
     """Return *message* as our own are written: lower case, without a full stop."""
     text = message.strip().removesuffix(".").replace(". Did you", "; did you")
+    text = text.replace("Value error, ", "")
     return text[:1].lower() + text[1:]
 
 

@@ -44,7 +44,8 @@ def resume(execution: Execution, now: datetime) -> Execution:
     """Return *execution* going on after a pause; unchanged if there is none."""
     if is_going(execution.status):
         return execution
-    begun = execution.run_started_at is not None
+    begun = is_paused(execution.status) and execution.run_started_at is not None
+    # What is not paused is refused in the word of whoever asked.
     trigger = ExecutionTrigger.PROCEED if begun else ExecutionTrigger.RESUME
     status = step(execution.status, trigger, execution.spec.execution_id)
     assert execution.paused_at is not None, "a paused execution knows since when"

@@ -256,11 +256,12 @@ class TestFailure:
         error = await sh("echo 'test 3 failed'; exit 1").fails()
         assert error.message.endswith("test 3 failed")
 
-    async def test_a_signal_fails_the_attempt(self, sh: Command) -> None:
-        error = await sh("kill -KILL $$").fails()
+    @pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (35, "signal 35")])
+    async def test_a_signal_fails_the_attempt(self, sh: Command, number: int, name: str) -> None:
+        error = await sh(f"kill -{number} $$").fails()
 
         assert error.code == "SIGNAL"
-        assert error.details == {"signal": "SIGKILL"}
+        assert error.details == {"signal": name}
 
     async def test_a_script_stops_at_its_first_error(self, sh: Command) -> None:
         assert (await sh("false; echo never").fails()).details == {"exit_code": "1"}

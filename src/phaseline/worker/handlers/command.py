@@ -114,7 +114,7 @@ class _Command:
         # What a program says last says most; some say it on the wrong stream.
         said = (self._stderr.tail or self._stdout.tail[-_STDERR_TAIL:]).decode(errors="replace")
         if exit_code < 0:
-            name = signal.Signals(-exit_code).name
+            name = _signal_name(-exit_code)
             how, code, details = f"was ended by {name}", "SIGNAL", {"signal": name}
         else:
             how, code = f"ended with exit code {exit_code}", "EXIT_CODE"
@@ -160,3 +160,11 @@ class _Command:
 
 def _never(message: str, code: str) -> HandlerError:
     return HandlerError(message, code=code, retryable=False)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Most of those for real-time have no name.
+        return f"signal {number}"
