@@ -10,12 +10,15 @@ from sqlalchemy import text
 
 from phaseline.app.executions import Listed
 from phaseline.app.limits import Limits
+from phaseline.app.ports import Slot
 from phaseline.app.queries import ExecutionFilter, Order
-from phaseline.domain.errors import ResourceExhausted
-from phaseline.domain.execution import Execution
+from phaseline.app.retention import DeleteEnded
+from phaseline.domain.errors import NotFound, ResourceExhausted
+from phaseline.domain.execution import NO_CONTENT, Content, Execution
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import text_payload
 from phaseline.domain.report import Completed, DirectiveAction, OperationReport
+from phaseline.store import following
 from tests.support import make
 from tests.support.app import App, opened
 from tests.support.clock import turns
@@ -209,3 +212,62 @@ async def test_timers_and_retention_of_several_act_once(apps: list[App]) -> None
         Key("default", "e1"), descendants=False, after=0, until=999, limit=99
     )
     assert [entry.status_after for entry in entries] == ["pending", "running", "failed"]
+
+
+async def test_what_is_kept_of_payloads_is_dropped_when_another_server_changes_it(
+    apps: list[App],
+) -> None:
+    one, two = apps
+    key = Key("default", "e1")
+    slot = Slot(key, 0)
+    await one.apply()
+    await two.start("e1", task="once")
+    # As of an execution of that name that was deleted.
+    two.store.working.outputs.put(slot, text_payload("stale"), 5)
+    await one.run(Completed(text_payload("fresh")))
+    assert (await status(two, "e1")).done
+    assert (await two.store.reads.outputs([slot]))[slot].text() == "fresh"
+    assert (await two.store.reads.content(key)).task == "once"
+    await one.purge("e1")
+    assert (await status(two, "e1")).is_purged
+    assert await two.store.reads.content(key) == NO_CONTENT
+    assert await two.store.reads.outputs([slot]) == {}
+
+
+async def test_nothing_is_left_of_what_another_server_deleted(apps: list[App]) -> None:
+    one, two = apps
+    key = Key("default", "e1")
+    await one.apply()
+    await one.start("e1", task="once")
+    await one.run()
+    await one.purge("e1")
+    assert (await status(two, "e1")).is_purged
+    # Of one that ended so long ago that all else of it is forgotten.
+    two.store.working._ended.clear()
+    two.store.working.contents.put(key, Content(task="once"), 4)
+    await one.clock.advance(SECOND)
+    deleting = DeleteEnded((key,), one.clock.now())
+    assert (await one.writer.post(deleting)).answer == 1
+    with pytest.raises(NotFound):
+        await status(two, "e1")
+    await two.start("e1")
+    assert (await one.store.reads.content(key)).task == ""
+    assert (await two.store.reads.content(key)).task == ""
+
+
+async def test_others_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_BACKSTOP_SECONDS", 3600.0)
+    async with opened(tmp_path / "db") as one, opened(tmp_path / "db", one.clock) as two:
+        await one.apply()
+        await one.start("e1")
+        await two.heard.changed(Key("default", "e1"), after=0)
+
+
+async def test_a_word_that_is_lost_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following.Following, "tell", lambda _: None)
+    async with opened(tmp_path / "db") as one, opened(tmp_path / "db", one.clock) as two:
+        await one.apply()
+        await one.start("e1")
+        await two.heard.changed(Key("default", "e1"), after=0)
