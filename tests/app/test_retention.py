@@ -14,10 +14,7 @@ from phaseline.domain.payload import text_payload
 from phaseline.domain.report import Completed
 from tests.support import make
 from tests.support.app import App, opened
-from tests.support.databases import BOTH
 from tests.support.make import DONE, SECOND
-
-pytestmark = pytest.mark.databases(*BOTH)
 
 DAY = timedelta(days=1)
 FOREVER = Policy(changes=timedelta(days=999), request_ids=timedelta(days=999))

@@ -66,6 +66,7 @@ async def test_several_processes_are_one_server(database: str) -> None:
         await until_gone(second)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60)
 async def test_they_end_with_the_one_that_runs_them(database: str) -> None:
     with ServerProgram(database, "--processes", "2", *_QUICK) as server:

@@ -68,7 +68,7 @@ def file(tmp_path: Path) -> str:
     return str(tmp_path / "phaseline.db")
 
 
-@pytest.fixture(params=["to PostgreSQL", "to SQLite"])
+@pytest.fixture(params=["to PostgreSQL", pytest.param("to SQLite", marks=pytest.mark.long)])
 def ends(request: pytest.FixtureRequest, file: str, postgres: str) -> tuple[str, str]:
     """Source and target."""
     return (file, postgres) if request.param == "to PostgreSQL" else (postgres, file)

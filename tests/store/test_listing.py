@@ -20,9 +20,6 @@ from phaseline.store.load import read_executions
 from phaseline.store.samples import Variety
 from tests.store.stage import PlainEncoder, Stage, staged
 from tests.support.clock import START, ManualClock
-from tests.support.databases import BOTH
-
-pytestmark = pytest.mark.databases(*BOTH)
 
 pytestmark = pytest.mark.timeout(120)
 
