@@ -10,13 +10,16 @@ import pytest
 from sqlalchemy import text
 
 from phaseline.domain.errors import Unavailable
+from phaseline.domain.ids import Key
+from phaseline.faults import NoPoints
 from phaseline.store import postgres as module
 from phaseline.store.failures import SchemaUnknown, StoreFailed
 from phaseline.store.opening import open_store, stored_version
 from phaseline.store.postgres import PostgresDatabase
 from phaseline.store.replica import Replica
+from phaseline.wire.encoder import Encoder
 from tests.support import make, postgres
-from tests.support.app import App, opened
+from tests.support.app import App, Heard, opened
 from tests.support.databases import POSTGRESQL, places
 from tests.support.make import LEASE, SECOND
 from tests.support.postgres import PostgresServer
@@ -149,6 +152,20 @@ async def test_another_database_in_its_place_is_not_used(url: str) -> None:
         await is_refused(app, "e1")
         with pytest.raises(Unavailable):
             await app.executions.status(app.caller, "e1")
+
+
+async def test_behind_a_pooler_others_are_heard_by_looking(url: str) -> None:
+    async with opened(url) as app:
+        store = await open_store(url, pool_size=1, listens=False)
+        heard = Heard()
+        store.writer(heard, Encoder(), app.clock, NoPoints())
+        keeping_up = asyncio.create_task(store.keep_up())
+        await app.apply()
+        await app.start("e1")
+        await heard.changed(Key("default", "e1"), after=0)
+        keeping_up.cancel()
+        await asyncio.gather(keeping_up, return_exceptions=True)
+        await store.close()
 
 
 async def test_a_defect_in_catching_up_is_told_and_does_not_stay(
