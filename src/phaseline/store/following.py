@@ -26,6 +26,8 @@ _CHANNEL = "phaseline"
 _BACKSTOP_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
+# Longer a word does not take to a server that is there.
+_WORD_SECONDS = 5.0
 # Least time between two looks that nobody waits for: what came meanwhile is read at once.
 _REST_SECONDS = 0.01
 # Least time between two words: each takes a lock that all others of the database server wait for.
@@ -133,7 +135,7 @@ class Following:
                     while not connection.is_closed():
                         await self._to_tell.wait()
                         self._to_tell.clear()
-                        await connection.execute(f"NOTIFY {_CHANNEL}")
+                        await connection.execute(f"NOTIFY {_CHANNEL}", timeout=_WORD_SECONDS)
                         await asyncio.sleep(_PAUSE_SECONDS)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("others are out of touch", error=str(error))
