@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,17 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from phaseline.domain.errors import PermissionDenied
+from phaseline.domain.errors import AlreadyExists, PermissionDenied
+from phaseline.v1.execution_pb2 import (
+    EXECUTION_STATUS_COMPLETED,
+    EXECUTION_STATUS_FAILED,
+    FAILURE_KIND_WORKER_LOST,
+    Execution,
+)
+from phaseline.v1.execution_service_pb2 import GetResponse, RetryResponse, WaitResponse
+from phaseline.v1.worker_service_pb2 import LeasePhasesResponse
+from phaseline.v1.workflow_pb2 import PhaseSpec, Workflow
+from phaseline.v1.workflow_service_pb2 import GetWorkflowResponse
 from tests.cli.conftest import Program
 from tests.support.agent import lines
 from tests.support.fake_service import FakeService
@@ -87,6 +99,68 @@ def test_the_same_run_is_imported_once(program: Program, tmp_path: Path) -> None
     assert first["execution_id"] in second.out
     assert "it was imported before" in second.err
     assert imported(program, stream, "--model", "other")["execution_id"] != first["execution_id"]
+
+
+def test_another_name_or_label_makes_no_other_run_of_it(program: Program, tmp_path: Path) -> None:
+    first = imported(program, written(tmp_path / "a.jsonl", [*CODEX, {"copied": 1}]))
+    copy = written(tmp_path / "b.jsonl", [*CODEX, {"copied": 1}])
+    assert imported(program, copy, "--label", "x=y") == first
+
+
+def test_an_interrupted_import_is_taken_up_where_it_was(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupt(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.Event().wait()
+
+    stream = written(tmp_path / "cut-off.jsonl", CODEX)
+    with monkeypatch.context() as patch:
+        # Once all of its operations are told.
+        patch.setattr("phaseline.worker.handlers.agent.recording._until_reported", interrupt)
+        ended = program("import", stream, "--workflow", "cut-off")
+    assert ended.code == 130
+    assert "run it again to go on" in ended.err
+
+    listed = json.loads(program("list", "--workflow", "cut-off", "-o", "json").out)
+    (before,) = listed["executions"]
+    assert before["status"] == "EXECUTION_STATUS_RUNNING"
+    assert before["usage"]["tool_call_count"] == "1"
+    # At once: its lease was given back.
+    ended = program("import", stream, "--workflow", "cut-off")
+    assert "✔ completed" in ended.out
+    assert "imported before" not in ended.err
+
+    execution = imported(program, stream, "--workflow", "cut-off")
+    (phase,) = execution["phases"]
+    assert execution["execution_id"] == before["execution_id"]
+    assert execution["usage"]["input_tokens"] == "1000"
+    assert execution["usage"]["tool_call_count"] == "1"
+    assert [each["tool_name"] for each in phase["operations"]] == ["command_execution", ""]
+
+
+def test_an_import_that_was_lost_with_its_worker_is_not_done(
+    program: Program, tmp_path: Path, service: FakeService
+) -> None:
+    workflow = Workflow(workflow_id="w", phases=[PhaseSpec(phase_id="agent", handler="import")])
+    lost = Execution(execution_id="e", status=EXECUTION_STATUS_FAILED)
+    lost.completed_at.GetCurrentTime()
+    done = Execution()
+    done.CopyFrom(lost)
+    done.status = EXECUTION_STATUS_COMPLETED
+    lost.failure.kind = FAILURE_KIND_WORKER_LOST
+    service.answer("GetWorkflow", GetWorkflowResponse(workflow=workflow))
+    service.answer("Execute", AlreadyExists("execution", "e"))
+    service.answer("Get", GetResponse(execution=lost), GetResponse(execution=done))
+    service.answer("Retry", RetryResponse(execution=lost))
+    service.answer("LeasePhases", LeasePhasesResponse())
+    service.answer("Wait", WaitResponse(execution=done, satisfied=True))
+
+    ended = program("import", written(tmp_path / "run.jsonl", CODEX))
+    assert ended.code == 0, ended.err
+    assert "✔ completed" in ended.out
+    assert "imported before" not in ended.err
+    assert len(service.requests("Retry")) == 1
 
 
 def test_a_failed_run_is_a_failed_execution_with_its_cost(program: Program, tmp_path: Path) -> None:

@@ -20,14 +20,17 @@ from phaseline.cli.session import Session, credentials
 
 if TYPE_CHECKING:
     from phaseline.client import Client
+    from phaseline.domain.payload import Payload
     from phaseline.v1.execution_pb2 import Execution
     from phaseline.v1.workflow_pb2 import Workflow
+    from phaseline.worker.context import Context
     from phaseline.worker.handlers.agent.adapter import Adapter
 
 _HANDLER = "import"
 _PHASE = "agent"
 _STDIN = "-"
 _MOST_NAME = 256  #: characters of a label
+_MOST_ATTEMPTS = 100  #: that a server allows
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,11 @@ async def import_(
     """
     Record finished runs of agents from their event streams, each as an execution that has ended.
 
-    A stream that was imported before is not imported again.
+    What is in a stream is imported once into a workflow, whatever its file is called.
     """
     from phaseline.telemetry import set_up_logging
 
+    session.parting = "interrupted: run it again to go on"
     set_up_logging("error", session.settings.log_format)
     labels = parsing.pairs(what.label or (), "--label")
     recorded: list[Execution] = []
@@ -109,16 +113,31 @@ class _Run:
     async def record(self, session: Session, client: Client) -> Execution:
         """Record it, unless it is; return the execution, which has ended."""
         await self._prepare_workflow(client)
-        key = self._key()
-        # The same run on the same queue: what was cut off is taken up, and nothing comes twice.
-        response = await client.execute(
-            self._workflow_id, request_id=key, queue_name=key, labels=self._labels
-        )
-        self.was_there = not response.created
-        status = await client.get_status(response.execution_id)
-        if not status.HasField("completed_at"):
-            await self._work(session, client, key, response.execution_id)
-        return (await client.get(response.execution_id)).execution
+        execution_id = self._execution_id()
+        is_new = await self._start(client, execution_id)
+        execution = (await client.get(execution_id)).execution
+        self.was_there = not is_new and _is_recorded(execution)
+        while not _is_recorded(execution):
+            if execution.HasField("completed_at"):
+                await client.retry(execution_id)
+            await self._work(session, client, execution_id)
+            execution = (await client.get(execution_id)).execution
+        return execution
+
+    async def _start(self, client: Client, execution_id: str) -> bool:
+        """Start the execution, on a queue of its own; return False if that was done before."""
+        from phaseline.domain.errors import AlreadyExists
+
+        try:
+            await client.execute(
+                self._workflow_id,
+                execution_id=execution_id,
+                queue_name=execution_id,
+                labels=self._labels,
+            )
+        except AlreadyExists:
+            return False
+        return True
 
     async def _prepare_workflow(self, client: Client) -> None:
         """Store the workflow unless it is there. Raises `Refused` for one of another kind."""
@@ -136,29 +155,31 @@ class _Run:
                 hint="choose another with --workflow; one that is not there is made",
             )
 
-    def _key(self) -> str:
+    def _execution_id(self) -> str:
+        """Return the same for the same run: one that was cut off is taken up, none comes twice."""
         digest = hashlib.sha256()
         with self._path.open("rb") as file:
             while chunk := file.read(1024 * 1024):
                 digest.update(chunk)
-        said = (self._workflow_id, self._model, *sorted(self._labels.items()))
-        digest.update(repr(said).encode())
+        digest.update(repr((self._workflow_id, self._model)).encode())
         return f"import-{digest.hexdigest()[:48]}"
 
-    async def _work(self, session: Session, client: Client, queue: str, execution_id: str) -> None:
+    async def _work(self, session: Session, client: Client, execution_id: str) -> None:
         """Be the worker of its one phase, until that has ended."""
         import asyncio
 
-        from phaseline.worker.handlers.agent.recording import Recording
         from phaseline.worker.registry import Registry
         from phaseline.worker.runner import Runner, RunnerOptions
         from phaseline.worker.source import GrpcSource
 
+        async def handler(context: Context) -> Payload:
+            return await self._tell(client, context)
+
         settings = session.settings
         token, ca = credentials(settings)
         registry = Registry()
-        registry.add(_HANDLER, Recording(self._path, self.adapter, self._model))
-        options = RunnerOptions(slots=1, queue_names=(queue,))
+        registry.add(_HANDLER, handler)
+        options = RunnerOptions(slots=1, queue_names=(execution_id,))
         server = GrpcSource.connect(settings.server, token=token, ca=ca, tls=settings.tls)
         async with server as source:
             runner = Runner(source, registry, options)
@@ -169,9 +190,34 @@ class _Run:
                 runner.stop()
                 await working
                 await waiting
+            except asyncio.CancelledError:
+                # The second time gives the phase back at once, for whoever goes on.
+                runner.stop()
+                runner.stop()
+                await asyncio.wait([working])
+                raise
             finally:
                 working.cancel()
                 waiting.cancel()
+
+    async def _tell(self, client: Client, context: Context) -> Payload:
+        """Tell of the run what no attempt before has told."""
+        from phaseline.worker.handlers.agent.recording import Recording
+
+        known = {
+            each.operation_id: (each.success, each.error_message)
+            async for each in client.iter_operations(context.execution_id)
+            if each.HasField("success")
+        }
+        return await Recording(self._path, self.adapter, self._model, known)(context)
+
+
+def _is_recorded(execution: Execution) -> bool:
+    """Whether an execution has ended as the run did, and not because its import was cut off."""
+    from phaseline.v1.execution_pb2 import FAILURE_KIND_WORKER_LOST
+
+    is_lost = execution.failure.kind == FAILURE_KIND_WORKER_LOST
+    return execution.HasField("completed_at") and not is_lost
 
 
 def _workflow(workflow_id: str, adapter: Adapter) -> Workflow:
@@ -181,8 +227,8 @@ def _workflow(workflow_id: str, adapter: Adapter) -> Workflow:
         phase_id=_PHASE,
         name="Agent run",
         handler=_HANDLER,
-        # What is in a file is the same each time.
-        retry_policy=RetryPolicy(max_attempts=1),
+        # For imports that are killed: what is in a file never fails in another way the next time.
+        retry_policy=RetryPolicy(max_attempts=_MOST_ATTEMPTS),
     )
     return Workflow(
         workflow_id=workflow_id,

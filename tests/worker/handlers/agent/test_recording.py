@@ -10,7 +10,7 @@ from phaseline.domain.payload import text_payload
 from phaseline.worker.context import Context
 from phaseline.worker.failures import HandlerError
 from phaseline.worker.handlers.agent.adapters import ADAPTERS
-from phaseline.worker.handlers.agent.recording import Recording, Times, adapter_of
+from phaseline.worker.handlers.agent.recording import Recording, Times, adapter_of, first_moment
 from phaseline.worker.outbox import Outbox
 from tests.support.agent import lines
 from tests.support.clock import ManualClock
@@ -56,6 +56,39 @@ async def test_operations_have_the_times_of_the_recording(
     assert call.completed_at == START + timedelta(seconds=2)
 
 
+async def test_no_operation_ends_before_it_begins(
+    context: Context, outbox: Outbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    earlier = {**RUN[2], "tool_id": "b", "timestamp": "2025-12-31T00:00:00Z"}
+    path.write_bytes(lines([{**RUN[1], "tool_id": "b", "timestamp": None}, *RUN[:3], earlier]))
+
+    with pytest.raises(HandlerError):
+        await Recording(path, ADAPTERS["gemini"])(context)
+    without_time, *_ = outbox.take().operations
+    assert (without_time.timestamp, without_time.completed_at) == (START, START)
+
+
+@pytest.mark.parametrize("data", [b"", lines(RUN[:1]), b'{"timestamp": "yesterday"}'])
+def test_a_stream_may_have_no_time(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(data)
+    assert first_moment(path) is None
+
+
+async def test_what_is_known_is_not_told_again(
+    context: Context, outbox: Outbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    again = [{**event, "tool_id": "b"} for event in RUN[1:3]]
+    path.write_bytes(lines([*RUN[:3], *again, *RUN[3:]]))
+    known = {"a": (True, ""), "b": (False, "it had not ended when its attempt was given back")}
+
+    await Recording(path, ADAPTERS["gemini"], known=known)(context)
+    told = [each for each in outbox.take().operations if each.tool_name]
+    assert [(each.operation_id, each.success) for each in told] == [("b", True)]
+
+
 async def test_a_run_that_was_cut_off_is_a_failure(context: Context, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_bytes(lines(RUN[:-1]))
@@ -63,6 +96,7 @@ async def test_a_run_that_was_cut_off_is_a_failure(context: Context, tmp_path: P
     with pytest.raises(HandlerError) as caught:
         await Recording(path, ADAPTERS["gemini"])(context)
     assert caught.value.code == "INCOMPLETE_STREAM"
+    assert caught.value.retryable is False
 
 
 @pytest.mark.parametrize(
