@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from phaseline.app.limits import Limits
 from phaseline.domain.errors import InvalidArgument
+from phaseline.domain.execution import Content
+from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload, text_payload
 from phaseline.domain.report import (
     AbandonReason,
@@ -18,7 +19,6 @@ from phaseline.domain.report import (
     Progress,
     RetryDecision,
 )
-from phaseline.domain.workflow import InputSpec
 from tests.support import make
 from tests.support.app import App, opened, reporting
 from tests.support.make import DONE, LEASE, MINUTE, SECOND, phase_spec
@@ -127,6 +127,47 @@ class TestLeasing:
         phase = make.phase(await app.get("e1"))
         assert (phase.status, phase.attempt) == ("ready", 0)
 
+    @pytest.mark.parametrize("is_with_report", [False, True])
+    async def test_that_does_not_wait_gives_back_what_nobody_takes(
+        self, app: App, is_with_report: bool
+    ) -> None:
+        await app.apply()
+        await app.start("e1")
+        app.gate.shut()
+        more = make.lease_request("more")
+        asking = app.tell(reporting("unknown"), more=more) if is_with_report else app.lease()
+        leasing = asyncio.ensure_future(asking)
+        await app.gate.is_waited_at.wait()
+        leasing.cancel()
+        await asyncio.sleep(0)
+        app.gate.open()
+        with pytest.raises(asyncio.CancelledError):
+            await leasing
+        phase = make.phase(await app.get("e1"))
+        assert (phase.status, phase.attempt) == ("ready", 0)
+
+    async def test_that_is_cancelled_while_it_is_put_together_gives_the_lease_back(
+        self, app: App, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await app.apply()
+        await app.start("e1", task="survey")
+        looking = asyncio.Event()
+
+        async def look(key: Key) -> Content:
+            looking.set()
+            await asyncio.Event().wait()
+            raise AssertionError("it was cancelled")
+
+        monkeypatch.setattr(app.store.reads, "content", look)
+        polling = asyncio.create_task(app.lease(wait=MINUTE))
+        await looking.wait()
+        polling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await polling
+        monkeypatch.undo()
+        phase = make.phase(await app.get("e1"))
+        assert (phase.status, phase.attempt) == ("ready", 0)
+
     async def test_shows_revisions_as_they_are_committed(self, app: App) -> None:
         await app.apply()
         await app.start("e1")
@@ -190,6 +231,16 @@ class TestRedelivery:
             with pytest.raises(InvalidArgument) as caught:
                 await app.lease(request_id="r1", **other)
             assert caught.value.reason == "REQUEST_ID_REUSED"
+
+    async def test_that_is_refused_costs_no_report_its_directive(self, app: App) -> None:
+        await app.apply()
+        await app.start("e1")
+        assigned = (await app.lease(request_id="r1"))[0]
+        await app.start("e2")
+        other = make.lease_request("r1", queue_names=("gpu",))
+        reported = await app.tell(reporting(assigned, DONE), more=other)
+        assert [each.action for each in reported.directives] == [DirectiveAction.ACCEPTED]
+        assert not reported.leased
 
     async def test_of_another_worker_is_another_request(self, app: App) -> None:
         await app.apply()
@@ -365,120 +416,3 @@ class TestReporting:
         assert one.failure is not None
         assert (one.failure.code, one.failure.phase_id) == ("OUTPUT_SCHEMA_MISMATCH", "b")
         assert one.failure.message.startswith("/n: ")
-
-
-class TestAssignments:
-    """What a worker is given with a lease."""
-
-    async def test_has_all_that_is_needed(self, app: App) -> None:
-        specs = [
-            phase_spec("a"),
-            phase_spec("b", parallel=True),
-            phase_spec(
-                "c",
-                depends_on=("b",),
-                prompt="$ARGUMENTS {{topic}} {{a}} {{b}} {{execution_id}} {{workflow_id}}",
-                model="m1",
-                timeout=MINUTE,
-            ),
-        ]
-        specs[2] = phase_spec("c", prompt=specs[2].prompt, model="m1", timeout=MINUTE)
-        await app.apply(specs, inputs=(InputSpec("topic"),))
-        await app.start("e1", task="do", inputs={"topic": "{{a}}"}, payload=Payload(b"p"))
-        for assigned in await app.lease(2):
-            await app.report(assigned, Completed(text_payload(f"<{assigned.phase.phase_id}>")))
-        given = await app.lease_one()
-        assert given.prompt == "do {{a}} <a> <b> e1 flow"
-        assert {name: output.text() for name, output in given.outputs.items()} == {
-            "a": "<a>",
-            "b": "<b>",
-        }
-        assert (given.spec.model, given.timeout) == ("m1", MINUTE)
-        assert (given.content.task, given.content.payload_data) == ("do", b"p")
-        assert given.checkpoint is None
-        assert given.remaining_budget_nanos is None
-
-    async def test_has_outputs_of_direct_dependencies_alone(self, app: App) -> None:
-        specs = [phase_spec("a"), phase_spec("b"), phase_spec("c", prompt="{{a}}")]
-        await app.apply(specs)
-        await app.start("e1")
-        await app.run(Completed(text_payload("A")))
-        await app.run(Completed(Payload(uri="s3://b")))
-        given = await app.lease_one()
-        assert given.prompt == "A"
-        assert dict(given.outputs) == {"b": Payload(uri="s3://b")}
-
-    async def test_has_the_last_checkpoint_of_earlier_attempts(self, app: App) -> None:
-        await app.apply([phase_spec(retry_policy=make.EAGER)])
-        await app.start("e1")
-        for text in ("one", "two"):
-            assigned = await app.lease_one()
-            await app.report(assigned, checkpoint=text_payload(text))
-            await app.report(assigned, make.broken() if text == "one" else make.released())
-        assert (await app.lease_one()).checkpoint == text_payload("two")
-
-    async def test_has_the_lesser_of_both_timeouts(self, app: App) -> None:
-        await app.apply(
-            [phase_spec(timeout=MINUTE, retry_policy=make.EAGER)], run_timeout=2 * MINUTE
-        )
-        await app.start("e1")
-        assert (await app.lease_one()).timeout == MINUTE
-        await app.passes(90 * SECOND)
-        assert (await app.lease_one()).timeout == 30 * SECOND
-
-    async def test_with_a_prompt_too_large_fails_for_good(self, tmp_path: Path) -> None:
-        async with opened(tmp_path / "db", limits=Limits(prompt=10)) as app:
-            await app.apply([phase_spec(prompt="$ARGUMENTS")])
-            await app.start("e1", task="x" * 11)
-            await app.start("e2", task="x" * 10)
-            (assigned,) = await app.lease(2)
-            assert assigned.prompt == "x" * 10
-            one = await app.get("e1")
-            assert one.failure is not None
-            assert (one.status, one.failure.code) == ("failed", "PROMPT_TOO_LARGE")
-
-    async def test_that_does_not_fit_into_the_answer_is_given_back(self, tmp_path: Path) -> None:
-        async with opened(tmp_path / "db", limits=Limits(answer=100)) as app:
-            await app.apply([phase_spec(prompt="$ARGUMENTS")])
-            for number in range(3):
-                await app.start(f"e{number}", task="x" * 30)
-            assert len(await app.lease(3)) == 1
-            assert make.phase(await app.get("e2")).attempt == 0
-            assert len(await app.lease(1)) == 1
-            assert len(await app.lease(1)) == 1
-
-    async def test_with_a_prompt_that_would_fill_all_memory_fails_before_it_is_filled(
-        self, app: App
-    ) -> None:
-        # 26,000 times a MiB.
-        await app.apply([phase_spec("a"), phase_spec("b", prompt="{{a}}" * 26_000)])
-        await app.start("e1")
-        await app.run(Completed(Payload(b"x" * 1024 * 1024)))
-        assert await app.lease() == ()
-        one = await app.get("e1")
-        assert one.failure is not None
-        assert (one.failure.code, one.failure.phase_id) == ("PROMPT_TOO_LARGE", "b")
-
-    async def test_counts_checkpoints_and_configs(self, tmp_path: Path) -> None:
-        async with opened(tmp_path / "db", limits=Limits(answer=30_000)) as app:
-            spec = phase_spec(config='{"k": "' + "x" * 5000 + '"}', retry_policy=make.EAGER)
-            await app.apply([spec])
-            for number in range(4):
-                await app.start(f"e{number}")
-            # Each takes 4 KiB for itself.
-            first = await app.lease(9)
-            assert len(first) == 3
-            for assigned in first:
-                await app.report(assigned, make.released(), checkpoint=Payload(b"x" * 15_000))
-            await app.lease_one()
-            assert len(await app.lease(9)) == 1
-
-    async def test_leaves_out_the_bytes_of_outputs_that_do_not_fit(self, tmp_path: Path) -> None:
-        async with opened(tmp_path / "db", limits=Limits(answer=4096 + 100)) as app:
-            await app.apply([phase_spec("a"), phase_spec("b", parallel=True), phase_spec("c")])
-            await app.start("e1")
-            for _ in range(2):
-                await app.run(Completed(Payload(b"x" * 60, media_type="text/x")))
-            given = await app.lease_one()
-            assert given.outputs["a"].data == b"x" * 60
-            assert given.outputs["b"] == Payload(media_type="text/x")

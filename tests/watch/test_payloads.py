@@ -10,14 +10,19 @@ from phaseline.domain.payload import Payload
 from phaseline.v1 import execution_pb2
 from phaseline.watch.payloads import StoredPayloads
 from phaseline.wire.frames import Frames
-from tests.watch.world import COMPLETED, WORKSPACE, Database, change
+from tests.watch.world import COMPLETED, WORKSPACE, Change, Database, change
 
 KEY = Key(WORKSPACE, "a")
 DONE = Payload(data=b"done", media_type="text/plain")
 
 
+def given(id: str, *, has_content: bool = True) -> Change:
+    spec = {"has_content": has_content}
+    return change(id, COMPLETED, phase_count=2, operations=(0, 3, 250), spec=spec)
+
+
 def entry_with_payloads(database: Database, *, has_payload: bool = True) -> Entry:
-    [entry] = database.commit(change("a", COMPLETED, phase_count=2, operations=(0, 3, 250))).entries
+    [entry] = database.commit(given("a")).entries
     parts = tuple(replace(part, has_payload=has_payload) for part in entry.parts)
     return replace(entry, parts=parts)
 
@@ -47,6 +52,13 @@ async def test_a_version_without_payloads_is_not_looked_up() -> None:
     database.stored_outputs[Slot(KEY, 1)] = DONE
     added = await StoredPayloads(database, Frames()).of_entry(entry)
     assert b"".join(added) == b""
+
+
+async def test_what_was_given_nothing_is_not_looked_up() -> None:
+    database = Database()
+    [entry] = database.commit(given("a", has_content=False)).entries
+    database.contents[KEY] = Content(task="of another")
+    assert (await StoredPayloads(database, Frames()).of_entry(entry))[0] == b""
 
 
 async def test_what_is_gone_is_left_out() -> None:

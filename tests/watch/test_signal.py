@@ -3,6 +3,10 @@
 import asyncio
 from contextlib import ExitStack
 
+import pytest
+from structlog.testing import capture_logs
+
+from phaseline.app.changes import Entry
 from phaseline.app.queries import ExecutionFilter
 from phaseline.domain.ids import Key
 from phaseline.watch.bell import Waker
@@ -214,3 +218,24 @@ async def test_nothing_is_kept_for_those_who_left() -> None:
         assert fifth is not fourth
     for sleep in heard.sleeps.values():
         sleep.cancel()
+
+
+async def test_what_cannot_be_told_apart_concerns_everybody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard = Heard(Database())
+
+    def broken(scope: Scope, entry: Entry) -> bool:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Scope, "concerns", broken)
+    everything = Scope(WORKSPACE, ExecutionFilter())
+    with (
+        heard.signal.scope_bell(everything, heard.sleeping("all")) as bell,
+        heard.signal.execution_bell(Key(WORKSPACE, "b"), heard.sleeping("b")),
+    ):
+        after = heard.signal.head
+        with capture_logs() as logged:
+            assert await heard.woken_by(change("a")) == {"all", "b"}
+        assert [line["event"] for line in logged] == ["announcement broke"]
+        assert heard.signal.quiet_until(bell, after) == after, "nobody skips it unseen"

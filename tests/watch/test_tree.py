@@ -316,7 +316,7 @@ class TestInFull:
         database = Database()
         process = Process(database, sizes=Sizes(full_page=2))
         database.contents[key("a")] = Content(task="survey", inputs={"repo": "x"})
-        process.commit(change("a", phase_count=2, operations=[0]))
+        process.commit(change("a", phase_count=2, operations=[0], spec={"has_content": True}))
         return process
 
     async def test_a_snapshot_has_what_was_given_and_produced(self) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from typing import TypeAlias
 
 import msgspec
+import structlog
 
 from phaseline.app.assignments import Assigned, Assignments
 from phaseline.app.caller import Caller
@@ -16,6 +19,7 @@ from phaseline.app.ports import Committed, Entropy, Prices, Reads, Withdrawn, Wr
 from phaseline.app.reporting import UNKNOWN_LEASE, ReportPhase
 from phaseline.app.schemas import Schemas
 from phaseline.app.tokens import Signer
+from phaseline.domain.errors import InvalidArgument, PhaselineError
 from phaseline.domain.report import (
     Completed,
     Directive,
@@ -24,6 +28,10 @@ from phaseline.domain.report import (
     Report,
 )
 from phaseline.domain.usage import ModelUsage
+
+log = structlog.stdlib.get_logger(__name__)
+
+_Leasing: TypeAlias = Awaitable[Committed[tuple[Granted, ...]]]
 
 
 class Reported(msgspec.Struct, frozen=True):
@@ -99,7 +107,8 @@ class Work:
         """
         Store *reports*, each for itself, and lease what *more* asks for.
 
-        What is lost or late is told in the directive, not raised.
+        What is lost or late is told in the directive, not raised. Nothing is leased if *more* is
+        refused: what the reports brought about is not to be lost with it.
         """
         unpriced = {
             usage.model
@@ -114,10 +123,21 @@ class Work:
         leasing = None
         if more is not None and not self._draining.is_set():
             leasing = self._writer.post(LeaseMore(self._phases(caller, more)))
-        # One after the other: they are all answered by the time that the first one is.
-        directives = [UNKNOWN_LEASE if one is None else (await one).answer for one in posted]
-        granted = _granted(await leasing) if leasing is not None else ()
-        return Reported(directives, await self._assigned(granted) if granted else ())
+        try:
+            # One after the other: they are all answered by the time that the first one is.
+            directives = [UNKNOWN_LEASE if one is None else (await one).answer for one in posted]
+        except asyncio.CancelledError:
+            if leasing is not None:
+                await self._take_back(leasing)
+            raise
+        if leasing is None:
+            return Reported(directives, ())
+        try:
+            leased = await self._leased(leasing)
+        except InvalidArgument as error:
+            log.warning("nothing leased with a report", error=str(error))
+            leased = ()
+        return Reported(directives, leased)
 
     def drain(self) -> None:
         """Let every waiting `lease` return empty, and every later one at once."""
@@ -127,7 +147,22 @@ class Work:
         return LeasePhases(caller.workspace_id, request, self._queue_concurrency)
 
     async def _lease_now(self, phases: LeasePhases) -> Sequence[Assigned]:
-        return await self._assigned(_granted(await self._writer.post(LeaseMore(phases))))
+        return await self._leased(self._writer.post(LeaseMore(phases)))
+
+    async def _leased(self, leasing: _Leasing) -> Sequence[Assigned]:
+        """Return what is leased; cancelled, give it back."""
+        waiting = asyncio.ensure_future(leasing)
+        try:
+            granted = _granted(await asyncio.shield(waiting))
+        except asyncio.CancelledError:
+            await self._take_back(waiting)
+            raise
+        return await self._assigned(granted)
+
+    async def _take_back(self, leasing: _Leasing) -> None:
+        """Release what is being leased for a caller that has gone."""
+        with suppress(PhaselineError):
+            await self._give_back(_granted(await leasing))
 
     def _post(self, caller: Caller, report: Report) -> Awaitable[Committed[Directive]] | None:
         ref = self._tokens.read(report.lease_token, caller.workspace_id)
@@ -157,7 +192,11 @@ class Work:
         return msgspec.structs.replace(usage, cost_nanos=self._prices.cost_nanos(usage))
 
     async def _assigned(self, granted: Sequence[Granted]) -> Sequence[Assigned]:
-        assigned = await self._assignments.make(granted)
+        try:
+            assigned = await self._assignments.make(granted)
+        except asyncio.CancelledError:
+            await self._give_back(granted)
+            raise
         if assigned.left_over:
             await self._give_back(assigned.left_over)
         if assigned.impossible:

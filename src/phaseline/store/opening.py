@@ -52,7 +52,9 @@ class SqliteBackend:
 
     async def load(self, needs: Needs, working: Working, loaded: Loaded) -> None:
         if not is_known(needs, working):
-            await self._database.read(lambda connection: load(connection, needs, working, loaded))
+            await self._database.read_to_write(
+                lambda connection: load(connection, needs, working, loaded)
+            )
 
     async def apply(self, work: Work) -> None:
         await self._database.apply(work)

@@ -67,7 +67,7 @@ class SqliteDatabase:
         self.lock = FileLock(path)
         self.writing: Engine = _engine(path, "IMMEDIATE", connections=1)
         # Reads never take the write lock, so they neither wait for the writer nor hold it up.
-        self._reading: Engine = _engine(path, "DEFERRED", connections=_READERS)
+        self._reading: Engine = _engine(path, "DEFERRED", connections=_READERS + 1)
         self._files = OpenFiles(path)
         self._writer_thread = ThreadPoolExecutor(1, "phaseline-writer")
         self._reader_threads = ThreadPoolExecutor(_READERS, "phaseline-reader")
@@ -87,6 +87,11 @@ class SqliteDatabase:
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reader_threads, self._read, query)
+
+    async def read_to_write(self, query: Callable[[Connection], T]) -> T:
+        """Do as `read`, for the writer, who waits behind no other reader: all wait for it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer_thread, self._read, query)
 
     async def apply(self, work: Work) -> None:
         """Run *work* in one durable transaction; raise `StoreFailed` if that is in doubt."""

@@ -55,7 +55,7 @@ class StoredPayloads:
     ) -> bytes:
         match part.resource:
             case Resource.EXECUTION:
-                content = self._codec.content(await self._state.content(entry.key))
+                content = await self._content(entry)
                 result = await self._result(entry) if part.has_payload else None
                 return content if result is None else content + self._codec.result(result)
             case Resource.PHASE if part.has_payload:
@@ -65,6 +65,11 @@ class StoredPayloads:
                 return self.of_operation(operations[part.ordinal])
             case _:
                 return b""
+
+    async def _content(self, entry: Entry) -> bytes:
+        if entry.execution is not None and not entry.execution.spec.has_content:
+            return b""
+        return self._codec.content(await self._state.content(entry.key))
 
     async def _result(self, entry: Entry) -> Payload | None:
         if entry.execution is None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+import structlog
+
 from phaseline.app.changes import Commit, Entry
 from phaseline.domain.ids import Key
 from phaseline.watch.bell import PAUSE_SECONDS, Bell, Waker
@@ -16,6 +18,8 @@ from phaseline.watch.tail import Tail
 from phaseline.watch.waking import Waking
 
 Name = TypeVar("Name")
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class Signal:
@@ -163,16 +167,27 @@ class Signal:
                 touched[bell] = None
         for commit in fresh:
             self._tell(entry.key for entry in commit.entries)
-            for entry in commit.entries:
-                for bell in self._bells_for(entry):
-                    bell.note(commit.revision)
+            try:
+                touched |= dict.fromkeys(self._noted(commit))
+            except Exception:
+                # Whom it concerns is not known then, and nobody may skip it unseen.
+                for bell in self._all_bells():
+                    bell.miss(commit.revision)
                     touched[bell] = None
+                log.exception("announcement broke", revision=commit.revision)
         self._announced = self.tail.head
         # A fresh one each time: a waiter that wakes late still sees its own one set.
         grew, self._grew = self._grew, asyncio.Event()
         grew.set()
         for bell in touched:
             bell.ring()
+
+    def _noted(self, commit: Commit) -> Iterator[Bell]:
+        """Take *commit* down with all bells that it concerns, and yield them."""
+        for entry in commit.entries:
+            for bell in self._bells_for(entry):
+                bell.note(commit.revision)
+                yield bell
 
     def _bells_for(self, entry: Entry) -> Iterator[Bell]:
         if entry.key in self._executions:

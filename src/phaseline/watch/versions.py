@@ -49,7 +49,9 @@ class TreeVersions:
         if self._watched.full:
             # One that was sent already would else fill the frame again, for ever.
             due = [entry for entry in entries if self._due_parts(cursor, entry)]
-            entries, payloads, is_cut = await self._payloads_of(due)
+            # In turns, as the log is read: a thousand watchers leave others room to read.
+            async with self._shared.turns:
+                entries, payloads, is_cut = await self._payloads_of(due)
             if is_cut:
                 end = _behind(entries[-1], cursor)
             # The others would only take room: nobody else is likely to look at just these.
