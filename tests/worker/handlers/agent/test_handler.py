@@ -409,6 +409,28 @@ class TestSession:
         # Counted from the beginning of the session, these are only what was known.
         assert second.news.usage_by_model == (ModelUsage("claude-opus-4-7", 0, 0, cost_nanos=0),)
 
+    async def test_the_session_is_kept_while_the_agent_still_works(self, agent: Make) -> None:
+        ran = agent(
+            {"session_id": "s-9"},
+            {"usage": {"model": "m", "input_tokens": 5}},
+            script={"stop_after": 2},
+            config={"resume": "retry"},
+        )
+        running = asyncio.create_task(ran.run())
+        kept = b""
+        # What a killed worker has reported is all that the next one gets.
+        while b'["m",5,' not in kept:
+            await ran.told.wait()
+            ran.told.clear()
+            checkpoint = ran.news.checkpoint
+            kept = (checkpoint and checkpoint.data) or kept
+        assert b'"agent_session_id":"s-9"' in kept
+
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert ran.news.checkpoint is None
+
     async def test_the_session_of_the_execution_is_taken_up_if_that_is_wanted(
         self, agent: Make
     ) -> None:

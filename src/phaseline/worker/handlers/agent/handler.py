@@ -10,6 +10,7 @@ from pathlib import Path
 from phaseline.app.prices import PriceList
 from phaseline.domain.failure import FailureKind
 from phaseline.domain.payload import Payload
+from phaseline.domain.usage import ModelUsage
 from phaseline.worker.context import Context
 from phaseline.worker.failures import HandlerError
 from phaseline.worker.handlers.agent.adapter import Adapter, Beginning, Order
@@ -110,6 +111,7 @@ class _Run:
         self._stderr = Capture(head=0, tail=_STDERR_TAIL)
         self._task: asyncio.Task[object] | None = None
         self._is_too_dear = False
+        self._kept: tuple[str, tuple[ModelUsage, ...]] = ("", ())
         self._process: Process
         self._pace: Pace
 
@@ -174,6 +176,7 @@ class _Run:
     def _take(self, data: bytes) -> None:
         """Take what the agent has printed."""
         self._stream.feed(data)
+        self._keep_session()
         self._pace.look()
         if self._budget.is_used_up_by(self._stream.journal.usage):
             self._stop_spending()
@@ -209,9 +212,14 @@ class _Run:
         )
 
     def _keep_session(self) -> None:
-        session_id = self._stream.journal.session_id
-        if self._config.resume is not Resume.NEVER and session_id:
-            save(self._context, session_id, self._stream.session_usage)
+        """Let the next attempt know the session, also if the worker is killed in this one."""
+        if self._config.resume is Resume.NEVER:
+            return
+        journal = self._stream.journal
+        known = (journal.session_id, journal.usage)
+        if journal.session_id and known != self._kept:
+            self._kept = known
+            save(self._context, journal.session_id, self._stream.session_usage)
 
     def _keep(self, success: Success) -> Payload:
         """Leave behind what the agent has left, and return its output. Blocks."""
