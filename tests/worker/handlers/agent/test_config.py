@@ -83,9 +83,22 @@ class TestCommandLine:
         assert line == ("npx", "-y", "my agent", "a")
 
     def test_the_neutral_format_has_no_program_of_its_own(self) -> None:
-        with pytest.raises(HandlerError, match="argv must be given") as caught:
+        with pytest.raises(HandlerError, match=r"argv, program or .*_PROGRAM must") as caught:
             command_line(AgentConfig(), ADAPTERS["jsonl"], Order())
         assert caught.value.details == {"field": "config.argv"}
+
+    def test_a_program_of_the_worker_that_is_no_command_line_is_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PHASELINE_AGENT_PROGRAM", "'my agent")
+        with pytest.raises(HandlerError) as caught:
+            command_line(AgentConfig(), ADAPTERS["claude"], Order())
+        assert caught.value.message == (
+            "PHASELINE_AGENT_PROGRAM: it is no command line: no closing quotation"
+        )
+        assert caught.value.retryable is False
+        # A phase that names its own has no need of it.
+        assert command_line(AgentConfig(program=("a",)), ADAPTERS["jsonl"], Order()) == ("a",)
 
     @pytest.mark.parametrize(
         ("argv", "model"),
@@ -115,13 +128,30 @@ class TestChoice:
     def test_claude_is_taken_if_nobody_chooses(self) -> None:
         assert chosen_adapter(AgentConfig(), {}).name == "claude"
 
-    def test_an_unknown_one_is_answered_with_the_known(self) -> None:
+    @pytest.mark.parametrize(
+        ("config", "inputs", "field"),
+        [
+            (AgentConfig(adapter="clyde"), {"agent": "codex"}, "config.adapter"),
+            (AgentConfig(), {"agent": "clyde"}, "inputs[agent]"),
+            (AgentConfig(), {}, "PHASELINE_AGENT"),
+        ],
+    )
+    def test_an_unknown_one_is_answered_with_the_known_and_who_named_it(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        config: AgentConfig,
+        inputs: dict[str, str],
+        field: str,
+    ) -> None:
+        monkeypatch.setenv("PHASELINE_AGENT", "clyde")
         with pytest.raises(HandlerError, match="only claude, codex, gemini, jsonl") as caught:
-            chosen_adapter(AgentConfig(), {"agent": "clyde"})
+            chosen_adapter(config, inputs)
+        assert caught.value.message.startswith(f"{field}: there is no adapter 'clyde'")
+        assert caught.value.details == {"field": field}
         assert caught.value.retryable is False
 
     def test_a_limit_that_an_agent_does_not_know_is_refused(self) -> None:
-        with pytest.raises(HandlerError, match="codex cannot be told"):
+        with pytest.raises(HandlerError, match=r"config\.max_turns: codex cannot be told"):
             chosen_adapter(AgentConfig(adapter="codex", max_turns=3), {})
 
 
@@ -141,6 +171,7 @@ def test_settings_come_as_the_wire_has_them() -> None:
         ({"adaptor": "claude"}, "config.adaptor"),
         ({"access": "all"}, "config.access"),
         ({"max_turns": 0}, "config.max_turns"),
+        ({"max_turns": 1.9}, "config.max_turns"),
         ({"argv": []}, "config.argv"),
         ({"argv": [""]}, "config.argv[0]"),
         ({"argv": ["a"], "args": ["b"]}, "config.argv"),

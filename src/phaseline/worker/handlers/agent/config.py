@@ -73,6 +73,8 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         check_program(self.argv, "argv")
         if self.argv is not None and (self.program is not None or self.args):
             raise ValueError("argv must not be given together with program or args")
+        if self.max_turns is not None and self.max_turns % 1:
+            raise ValueError("max_turns must be a whole number")
         check_directory(self.cwd)
         check_variables(self.env)
         for number, name in enumerate(self.pass_env):
@@ -94,15 +96,17 @@ def parse_config(config: Mapping[str, object]) -> AgentConfig:
 
 def chosen_adapter(config: AgentConfig, inputs: Mapping[str, str]) -> Adapter:
     """Return the adapter for the agent that is to run, as the first says who can."""
-    name = (
-        config.adapter or inputs.get(ADAPTER_INPUT) or os.environ.get(ADAPTER_VARIABLE) or _DEFAULT
+    said_by = (
+        ("config.adapter", config.adapter),
+        (f"inputs[{ADAPTER_INPUT}]", inputs.get(ADAPTER_INPUT)),
+        (ADAPTER_VARIABLE, os.environ.get(ADAPTER_VARIABLE)),
     )
+    field, name = next(((who, name) for who, name in said_by if name), ("", _DEFAULT))
     adapter = ADAPTERS.get(name)
     if adapter is None:
-        known = ", ".join(ADAPTERS)
-        raise _wrong("adapter", f"there is no adapter {name!r}, only {known}")
+        raise _wrong(field, f"there is no adapter {name!r}, only {', '.join(ADAPTERS)}")
     if config.max_turns is not None and not adapter.takes_max_turns:
-        raise _wrong("max_turns", f"{name} cannot be told how many turns it may take")
+        raise _wrong("config.max_turns", f"{name} cannot be told how many turns it may take")
     return adapter
 
 
@@ -110,11 +114,22 @@ def command_line(config: AgentConfig, adapter: Adapter, order: Order) -> tuple[s
     """Return the program to run with its arguments."""
     if config.argv is not None:
         return config.argv
-    named = tuple(shlex.split(os.environ.get(PROGRAM_VARIABLE, "")))
-    program = config.program or named or adapter.program
+    program = config.program or _program_of_worker() or adapter.program
     if not program:
-        raise _wrong("argv", f"{adapter.name} has no program of its own: argv must be given")
+        raise _wrong(
+            "config.argv",
+            f"{adapter.name} has no program of its own: argv, program or the worker's variable "
+            f"{PROGRAM_VARIABLE} must be given",
+        )
     return (*program, *adapter.arguments(order))
+
+
+def _program_of_worker() -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(os.environ.get(PROGRAM_VARIABLE, "")))
+    except ValueError as error:
+        problem = str(error)
+    raise _wrong(PROGRAM_VARIABLE, f"it is no command line: {problem[0].lower()}{problem[1:]}")
 
 
 def model_in(argv: tuple[str, ...]) -> str:
@@ -127,7 +142,7 @@ def model_in(argv: tuple[str, ...]) -> str:
     return ""
 
 
-def _wrong(field: str, message: str) -> HandlerError:
+def _wrong(field: str, problem: str) -> HandlerError:
     return HandlerError(
-        message, code="INVALID_CONFIG", retryable=False, details={"field": f"config.{field}"}
+        f"{field}: {problem}", code="INVALID_CONFIG", retryable=False, details={"field": field}
     )
