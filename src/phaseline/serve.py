@@ -50,6 +50,7 @@ from phaseline.rpc.workflows import WorkflowService
 from phaseline.settings import Settings, SettingsError
 from phaseline.store.failures import CannotCopy, DatabaseInUse, SchemaUnknown, StoreFailed
 from phaseline.store.opening import MemoryAlarm, Store, open_store, stored_version
+from phaseline.store.pulse import Pulse
 from phaseline.store.writer import GroupWriter
 from phaseline.watch.payloads import StoredPayloads
 from phaseline.watch.shared import Shared, Terms
@@ -212,7 +213,11 @@ class _Core:
         self.tokens = ResumeTokens(self.signer, store.epoch)
         self.points = points_from(os.environ.get(CRASH_VARIABLE, ""))
         self.writer: GroupWriter = store.writer(
-            self.signal, Encoder(), self.clock, self.points or NoPoints()
+            self.signal,
+            Encoder(),
+            self.clock,
+            self.points or NoPoints(),
+            pulse=Pulse(self.clock),
         )
         self._alarm = MemoryAlarm(store.working, self.clock)
 

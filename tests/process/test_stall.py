@@ -1,4 +1,4 @@
-"""A worker that stalls past its lease is replaced, and refused when it comes back."""
+"""A worker that stalls past its lease is replaced, and refused; a server that does takes none."""
 
 from __future__ import annotations
 
@@ -72,3 +72,26 @@ def test_a_stalled_worker_is_replaced_and_its_late_report_refused(tmp_path: Path
     assert (first.failure.code, second.assigned_to_worker) == ("WORKER_LOST", "other")
     waited = second.started_at.ToDatetime() - first.started_at.ToDatetime()
     assert LEASE_SECONDS <= waited.total_seconds() <= LEASE_SECONDS + 2 + LEASE_SECONDS / 3
+
+
+@pytest.mark.long
+@pytest.mark.timeout(60)
+def test_what_ended_while_the_server_stood_still_is_taken_from_its_worker(tmp_path: Path) -> None:
+    with ServerProgram(tmp_path / "phaseline.db") as server, server.channel() as channel:
+        stubs = Stubs(channel)
+        stubs.workflows.ApplyWorkflow(workflow_service_pb2.ApplyWorkflowRequest(workflow=slow()))
+        with worker(server, "patient"):
+            started = stubs.executions.Execute(pb.ExecuteRequest(workflow_id="slow"))
+            until(stubs, started.execution_id, lambda phase: phase.attempt == 1)
+            server.signal(signal.SIGSTOP)
+            time.sleep(LEASE_SECONDS + 2)
+            server.signal(signal.SIGCONT)
+            until(
+                stubs,
+                started.execution_id,
+                lambda phase: phase.status == execution_pb2.PHASE_STATUS_COMPLETED,
+            )
+        phase = stubs.executions.Get(
+            pb.GetRequest(execution_id=started.execution_id)
+        ).execution.phases[0]
+    assert (phase.attempt, phase.assigned_to_worker) == (1, "patient")

@@ -22,6 +22,7 @@ from phaseline.store.batch import Loaded
 from phaseline.store.commit import Work
 from phaseline.store.opening import Store, open_store
 from phaseline.store.place import Place
+from phaseline.store.pulse import Pulse
 from phaseline.store.stale import Tidying
 from phaseline.store.working import Working
 from phaseline.store.writer import Backend, GroupWriter
@@ -181,6 +182,7 @@ class Stage:
             self.clock,
             tidy=Tidying(store.working, encoder),
             points=self.gate,
+            pulse=Pulse(self.clock),
         )
         if store.neighbours is not None:
             store.neighbours.attach(self.heard, self.writer.wake)

@@ -78,6 +78,10 @@ class ManualClock:
         """Move on within a turn, as time does while something runs; nobody is called for it."""
         self._elapsed += by
 
+    def jump(self, by: timedelta) -> None:
+        """Set the time of day, with which no time passes."""
+        self._start += by
+
     async def advance(self, by: timedelta) -> None:
         """Move on, stopping at every time due on the way so that each timer sees its own time."""
         target = self._elapsed + by

@@ -25,6 +25,7 @@ from phaseline.store.load import is_known, load, read_active
 from phaseline.store.log import TableLog
 from phaseline.store.pieces import read_place
 from phaseline.store.place import Place
+from phaseline.store.pulse import Pulse
 from phaseline.store.reads import Memory, Owned, Readable, TableReads
 from phaseline.store.sqlite import SqliteDatabase
 from phaseline.store.stale import TableStale, Tidying
@@ -141,9 +142,19 @@ class Store:
         return self.place.head
 
     def writer(
-        self, announcer: Announcer, encoder: Encoder, clock: Clock, points: Points
+        self,
+        announcer: Announcer,
+        encoder: Encoder,
+        clock: Clock,
+        points: Points,
+        *,
+        pulse: Pulse | None = None,
     ) -> GroupWriter:
-        """Return the writer, of which there may be one; its `run` must be made a task."""
+        """
+        Return the writer, of which there may be one; its `run` must be made a task.
+
+        With *pulse*, for which timers must run, no pause of the process costs a lease.
+        """
         self.working.hold_leases(clock.now(), is_alone=self.neighbours is None)
         writer = GroupWriter(
             self.backend,
@@ -153,6 +164,7 @@ class Store:
             clock,
             tidy=Tidying(self.working, encoder),
             points=points,
+            pulse=pulse,
         )
         if self.neighbours is not None:
             self.neighbours.attach(announcer, writer.wake)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -25,6 +26,7 @@ from phaseline.store.batch import Batch, Loaded
 from phaseline.store.commit import Housekeeping, Prepared, Work, prepare
 from phaseline.store.failures import StoreFailed
 from phaseline.store.place import Place
+from phaseline.store.pulse import Pulse
 from phaseline.store.standing import Item, Waiting
 from phaseline.store.working import Working
 
@@ -83,11 +85,13 @@ class GroupWriter:
         *,
         tidy: Tidy,
         points: Points,
+        pulse: Pulse | None = None,
     ) -> None:
         self._backend, self._working = backend, working
         self._announcer, self._encoder, self._clock = announcer, encoder, clock
         self._tidy = tidy
         self._points = points
+        self._pulse = pulse
         self._queue: list[Item[Any]] = []
         self._taken: list[Item[Any]] = []
         self._standing: dict[Waiting[Any], None] = {}
@@ -230,15 +234,13 @@ class GroupWriter:
     ) -> Sequence[Waiting[Any]]:
         """Commit all of them; return those that were standing and do something."""
         await self._settle_doubt()
-        if self._is_away:
-            # Meanwhile nobody could report to this process, nor to others.
-            self._working.hold_leases(self._clock.now(), is_alone=False)
-            self._is_away = False
         loaded = Loaded()
         needs = _union([item.command.needs() for item in items])
         if needs is not None:
             await self._backend.load(needs, self._working, loaded)
-        batch = Batch(self._clock.now(), self._working, loaded)
+        now = self._clock.now()
+        self._hold_leases(now)
+        batch = Batch(now, self._working, loaded)
         decided: list[Waiting[Any]] = []
         try:
             for item in items:
@@ -256,6 +258,15 @@ class GroupWriter:
                 waiting.undecide(_unavailable())
             raise
         return decided
+
+    def _hold_leases(self, now: datetime) -> None:
+        """Hold all leases if there was a time in which nobody could report."""
+        skipped = self._pulse is not None and self._pulse.skipped(now)
+        if skipped:
+            log.warning("leases held", why="the server stood still, or the time of day jumped")
+        if skipped or self._is_away:
+            self._working.hold_leases(now, is_alone=False)
+            self._is_away = False
 
     async def _store(self, batch: Batch) -> None:
         prepared = prepare(batch, self._working.place, self._encoder, self._tidy)
