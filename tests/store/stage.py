@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,9 +103,14 @@ class FailingBackend:
         self.before: list[Exception] = []
         self.after: list[Exception] = []
         self.on_place: list[Exception] = []
+        self.on_leaving: list[Exception] = []
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        return self._backend.turn()
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        async with self._backend.turn():
+            yield
+        if self.on_leaving:
+            raise self.on_leaving.pop(0)
 
     async def load(self, needs: Needs, working: Working, loaded: Loaded) -> None:
         self.loads.append(needs)

@@ -18,6 +18,7 @@ from tests.store.stage import Put, Raising, Stage, staged, until
 from tests.support import make
 from tests.support.clock import turns
 from tests.support.databases import BOTH, SQLITE
+from tests.support.make import LEASE
 
 pytestmark = pytest.mark.databases(*BOTH)
 
@@ -275,6 +276,34 @@ class TestFailing:
             with pytest.raises(Unavailable):
                 await stage.start("f")
         assert await stage.stored() == {"e": 1}
+
+    @pytest.mark.parametrize("error", [AWAY, RuntimeError("a defect")])
+    async def test_what_is_committed_is_answered_though_leaving_the_turn_breaks(
+        self, stage: Stage, error: Exception
+    ) -> None:
+        standing = stage.stand()
+        await turns()
+        stage.backend.on_leaving.append(error)
+        started = await asyncio.gather(*(stage.start(f"e{at}") for at in range(3)))
+        assert {answer.revision for answer in started} == {1}
+        assert len((await standing.answer()).answer) == 1
+        assert len(stage.backend.works) == 1
+        assert (await stage.start("f")).revision == 2
+
+    async def test_an_outage_while_commands_are_spared_costs_no_lease(self, stage: Stage) -> None:
+        standing = stage.stand()
+        await stage.start("e")
+        await standing.answer()
+        stage.backend.before.extend([RuntimeError("refused together"), AWAY])
+        outcomes = await asyncio.gather(
+            *(stage.start(f"e{at}") for at in range(2)), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [Unavailable] * 2
+        assert not stage.writer.is_well
+        await stage.start("f")
+        assert stage.writer.is_well
+        (lease,) = (lease for _, _, lease in stage.current("e").leases())
+        assert lease.held_until == stage.clock.now() + LEASE
 
     async def test_it_fails_once_however_many_commands_are_being_spared(self, stage: Stage) -> None:
         await stage.post(twice("x"))

@@ -207,6 +207,7 @@ class GroupWriter:
             try:
                 await self._attempt_alone(one)
             except StoreFailed as failure:
+                self._is_away = True
                 log.warning("commit failed", commands=len(items), error=str(failure))
                 self._refuse(items[at:], _unavailable())
                 return
@@ -222,12 +223,20 @@ class GroupWriter:
 
     async def _attempt(self, items: Sequence[Item[Any]], standing: Sequence[Waiting[Any]]) -> None:
         """Commit and answer all of them, or change nothing and raise."""
-        async with self._backend.turn():
-            decided = await self._take_turn(items, standing)
-        for item in items:
-            item.settle(self._working.head)
-        for waiting in decided:
-            waiting.settle(self._working.head)
+        is_committed = False
+        try:
+            async with self._backend.turn():
+                decided = await self._take_turn(items, standing)
+                is_committed = True
+                for item in items:
+                    item.settle(self._working.head)
+                for waiting in decided:
+                    waiting.settle(self._working.head)
+        except Exception:
+            if not is_committed:
+                raise
+            # Committed is committed, however the turn ends. The next one tells if there is more.
+            log.exception("leaving a turn broke", commands=len(items))
 
     async def _take_turn(
         self, items: Sequence[Item[Any]], standing: Sequence[Waiting[Any]]
