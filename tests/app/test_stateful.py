@@ -35,6 +35,7 @@ OUTCOMES: dict[str, Outcome] = {
 }
 POLICY = RetryPolicy(max_attempts=2, initial_delay=4 * SECOND)
 NAMES = [f"e{number}" for number in range(6)]
+CONTROLS = ["start", "pause", "resume", "retry", "purge"]
 ANY_NAME = st.sampled_from(NAMES)
 MAX_ACTIVE = 4
 
@@ -124,6 +125,23 @@ class Stored(RuleBasedStateMachine):
     def purge(self, name: str) -> None:
         self._both(lambda: self.oracle.purge(name), lambda: self.app.purge(name))
 
+    @rule(asked=st.lists(st.tuples(st.sampled_from(CONTROLS), ANY_NAME), min_size=2, max_size=5))
+    def several_come_at_once(self, asked: list[tuple[str, str]]) -> None:
+        """One commit takes all of them, each of which sees those before it."""
+        told = [_reason_of(getattr(self.oracle, what), name) for what, name in asked]
+
+        async def act() -> list[str]:
+            return await asyncio.gather(*(ask(what, name) for what, name in asked))
+
+        async def ask(what: str, name: str) -> str:
+            try:
+                await getattr(self.app, what)(name)
+            except PhaselineError as error:
+                return error.reason
+            return ""
+
+        assert self._run(act()) == told
+
     @rule(seconds=st.sampled_from([0, 1, 4, 8, 29, 30, 100]))
     def time_passes(self, seconds: int) -> None:
         self.oracle.passes(seconds)
@@ -185,6 +203,15 @@ class Stored(RuleBasedStateMachine):
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(coroutine)
+
+
+def _reason_of(model: Callable[[str], object], name: str) -> str:
+    """Return why the model refuses a command; empty if it does not."""
+    try:
+        model(name)
+    except Refused as refused:
+        return str(refused)
+    return ""
 
 
 async def _awaited(act: Callable[[], Awaitable[object]]) -> object:
