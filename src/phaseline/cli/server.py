@@ -14,7 +14,7 @@ from phaseline.cli import parsing
 from phaseline.cli.failures import ExitCode, Refused
 from phaseline.cli.options import Logging
 from phaseline.cli.session import Session
-from phaseline.cli.worker import handlers
+from phaseline.cli.worker import handlers, remove_leftovers
 from phaseline.domain.errors import DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ async def dev(session: Session, listening: Listening, inside: Inside, logging: L
     def invite(port: int) -> None:
         session.output.note(f"try: phaseline apply --example repo-survey{_where(settings, port)}")
 
+    remove_leftovers()
     await _serve(settings, handlers(settings), invite)
 
 

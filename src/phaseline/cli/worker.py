@@ -87,6 +87,7 @@ async def worker(session: Session, working: Working, logging: Logging) -> None:
         **asdict(logging),
     )
     set_up_logging(settings.log_level, settings.log_format)
+    remove_leftovers()
     await _run(settings, handlers(settings))
 
 
@@ -105,6 +106,13 @@ def handlers(settings: Settings) -> Registry:
         if registry.get(name) is None:
             registry.add(name, function)
     return registry
+
+
+def remove_leftovers() -> None:
+    """Remove the working directories that workers have left here which were killed."""
+    from phaseline.worker.handlers.workdir import default_parent, remove_orphans
+
+    remove_orphans(default_parent())
 
 
 def _shipped(settings: Settings) -> dict[str, HandlerFunction]:

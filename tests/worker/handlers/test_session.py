@@ -74,13 +74,13 @@ async def test_what_a_living_worker_has_started_lives(tmp_path: Path) -> None:
     ids=["empty", "another's", "no numbers", "of another machine", "of one that lives"],
 )
 def test_marks_that_say_nothing_of_a_dead_worker_are_left_alone(mark: str) -> None:
-    assert not session._is_orphan(mark)
+    assert not session.is_orphan(mark)
 
 
 def test_a_number_that_another_process_has_now_is_no_sign_of_life() -> None:
     namespace, pid, began = signed("x").partition(".")[0].split("-")
-    assert session._is_orphan(f"{namespace}-{pid}-{int(began) - 1}.x")
-    assert session._is_orphan(f"{namespace}-999999999-1.x")
+    assert session.is_orphan(f"{namespace}-{pid}-{int(began) - 1}.x")
+    assert session.is_orphan(f"{namespace}-999999999-1.x")
 
 
 def test_a_mark_is_found_in_the_environment_of_a_process() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os.path
 import signal
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from phaseline.worker.handlers.capture import Capture
 from phaseline.worker.handlers.command_config import CommandConfig, parse_config
 from phaseline.worker.handlers.process import Process, not_started
 from phaseline.worker.handlers.report_file import ReportFile
-from phaseline.worker.handlers.workdir import WorkDir, passed_on
+from phaseline.worker.handlers.workdir import WorkDir, default_parent, passed_on
 from phaseline.worker.limits import ARTIFACTS, PAYLOAD_BYTES
 from phaseline.worker.threads import in_thread
 from phaseline.worker.values import media_type_of
@@ -41,11 +40,11 @@ class CommandHandler:
         self, *, pass_environment: Sequence[str] = (), directory: Path | None = None
     ) -> None:
         self._pass_environment = tuple(pass_environment)
-        self._directory = directory or Path(tempfile.gettempdir())
+        self._directory = directory or default_parent()
 
     async def __call__(self, context: Context) -> Payload:
         config = parse_config(context.config)
-        workdir = WorkDir(self._directory)
+        workdir = await in_thread(lambda: WorkDir(self._directory))
         command = _Command(context, config, workdir)
         try:
             await in_thread(command.prepare)

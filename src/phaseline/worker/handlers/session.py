@@ -38,7 +38,7 @@ def kill_orphans(variables: Mapping[str, str]) -> None:
     """
     wanted = {f"{name}={value}".encode() for name, value in variables.items()}
     for pid in os.listdir(_PROCESSES) if _HAS_PROCESSES else ():
-        if pid.isdecimal() and wanted <= set(_environment(pid)) and _is_orphan(_mark_of(pid)):
+        if pid.isdecimal() and wanted <= set(_environment(pid)) and is_orphan(_mark_of(pid)):
             state, group, _ = _read(pid)
             if state not in _DEAD:
                 _signal(group, signal.SIGKILL)
@@ -122,7 +122,7 @@ def _mark_of(pid: str) -> str:
     return ""
 
 
-def _is_orphan(mark: str) -> bool:
+def is_orphan(mark: str) -> bool:
     """Return whether the worker is gone that has given a mark, as far as that can be told here."""
     owner = mark.partition(".")[0]
     # A process of another container, seen from outside of it, calls its worker by another number.

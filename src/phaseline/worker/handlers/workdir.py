@@ -6,8 +6,10 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ import msgspec
 from phaseline.worker.context import Context
 from phaseline.worker.failures import HandlerError
 from phaseline.worker.handlers.capture import Capture
+from phaseline.worker.handlers.session import is_orphan, signed
 from phaseline.worker.limits import ARTIFACTS, OUTCOME_BYTES, PAYLOAD_BYTES
 
 #: What a program gets from the environment of the worker, besides variables that begin with LC_.
@@ -26,6 +29,8 @@ _VARIABLE_BYTES = 32 * 1024
 _VARIABLES_BYTES = 512 * 1024
 
 _CHUNK = 1024 * 1024
+
+_PREFIX = "phaseline-"
 
 
 class Collected(msgspec.Struct, frozen=True):
@@ -42,11 +47,12 @@ class WorkDir:
     A directory for one attempt. Nothing is there before `create`.
 
     The program runs in `work`; beside that are the files that it is told of by its environment.
-    `create`, `collect` and `remove` block, and belong into a thread.
+    To make one blocks, as do `create`, `collect` and `remove`: they belong into a thread.
     """
 
     def __init__(self, parent: Path) -> None:
-        self._root = parent / f"phaseline-{secrets.token_hex(8)}"
+        # Signed, so that it can be told whether its worker lives.
+        self._root = parent / f"{_PREFIX}{signed(secrets.token_hex(8))}"
         self.work = self._root / "work"
         self.script = self._root / "script"
         self.report_file = self._root / "report.jsonl"
@@ -101,6 +107,20 @@ class WorkDir:
     def remove(self) -> None:
         """Remove it with all that is in it."""
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+def default_parent() -> Path:
+    """Return where the directories are, unless a handler is told otherwise."""
+    return Path(tempfile.gettempdir())
+
+
+def remove_orphans(parent: Path) -> None:
+    """Remove the directories in *parent* of this user's workers that were killed. Blocks."""
+    for path in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            is_own = path.lstat().st_uid == os.getuid()
+            if is_own and is_orphan(path.name.removeprefix(_PREFIX)):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def passed_on(names: Sequence[str]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,7 +32,7 @@ from phaseline.worker.handlers.agent.stream import Stream
 from phaseline.worker.handlers.capture import Capture
 from phaseline.worker.handlers.process import Process, not_started
 from phaseline.worker.handlers.session import kill_orphans
-from phaseline.worker.handlers.workdir import WorkDir
+from phaseline.worker.handlers.workdir import WorkDir, default_parent
 from phaseline.worker.threads import in_thread
 
 _STDERR_TAIL = 2048
@@ -65,13 +64,13 @@ class AgentHandler:
     ) -> None:
         self._pass_environment = tuple(pass_environment)
         self._work_root = work_root or default_root()
-        self._directory = directory or Path(tempfile.gettempdir())
+        self._directory = directory or default_parent()
         self._prices = prices or PriceList()
 
     async def __call__(self, context: Context) -> Payload:
         config = parse_config(context.config)
         adapter = chosen_adapter(config, context.inputs)
-        workdir = WorkDir(self._directory)
+        workdir = await in_thread(lambda: WorkDir(self._directory))
         budget = Budget(context.assignment.remaining_budget_nanos, self._prices)
         run = _Run(context, config, adapter, workdir, budget)
         try:
