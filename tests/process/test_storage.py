@@ -104,7 +104,8 @@ def vanished(server: ServerProgram, database: Path) -> Iterator[None]:
         (away / f"db{suffix}").rename(database.with_name(database.name + suffix))
 
 
-@pytest.mark.parametrize("trouble", [full, locked, vanished])
+# A lock is waited for, and so takes longest; the same in one process is in tests/store.
+@pytest.mark.parametrize("trouble", [full, pytest.param(locked, marks=pytest.mark.long), vanished])
 def test_what_cannot_be_stored_is_refused_until_it_can(tmp_path: Path, trouble: object) -> None:
     assert callable(trouble)
     database = tmp_path / "phaseline.db"
@@ -132,6 +133,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.long
 def test_a_full_disk_refuses_until_there_is_room(small_disk: Path) -> None:
     database = small_disk / "phaseline.db"
     with ServerProgram(database) as server, server.channel() as channel:
