@@ -36,6 +36,14 @@ async def _count(app: App) -> int:
     return listed.page.total_size
 
 
+async def test_large_ones_share_no_commit(app: App) -> None:
+    await app.apply()
+    head = app.heard.head
+    requests = [make.start_request() for _ in range(501)]
+    await asyncio.gather(_batch(app, *requests), _batch(app, *requests))
+    assert app.heard.head == head + 2
+
+
 async def test_all_are_started_in_one_commit(app: App) -> None:
     await app.apply()
     head = app.heard.head

@@ -50,7 +50,7 @@ class FakeWriter:
             self._came.clear()
             await self._came.wait()
 
-    def post(self, command: Command[T]) -> Awaitable[Committed[T]]:
+    def post(self, command: Command[T], *, weight: int = 1) -> Awaitable[Committed[T]]:
         assert isinstance(command, Tick)
         self.ticks += 1
         self._came.set()

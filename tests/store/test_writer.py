@@ -58,6 +58,16 @@ class TestCommitting:
         assert sizes == [256, 256, 88]
         assert [answer.revision for answer in answers] == [1] * 256 + [2] * 256 + [3] * 88
 
+    async def test_a_crowd_of_heavy_ones_is_cut_sooner(self, stage: Stage) -> None:
+        weights = (400, 600, 1, 5_000, 999, 1)
+        answers = await asyncio.gather(
+            *(
+                stage.writer.post(Put((stage.execution(f"e{at}"),)), weight=weight)
+                for at, weight in enumerate(weights)
+            )
+        )
+        assert [answer.revision for answer in answers] == [1, 1, 2, 3, 4, 4]
+
     async def test_a_crowd_that_was_answered_together_is_waited_for(self, stage: Stage) -> None:
         await asyncio.gather(*(stage.start(f"e{at}") for at in range(8)))
         first = asyncio.ensure_future(stage.start("first"))

@@ -117,7 +117,8 @@ class Batches:
                 candidates,
                 Idempotency(caller.workspace_id, "ExecuteBatch", request_id, digest),
                 allow_partial,
-            )
+            ),
+            weight=len(candidates),
         )
         return _revised(committed.answer, committed.revision)
 

@@ -266,9 +266,11 @@ class Withdrawn(Exception):
 class Writer(Protocol):
     """Makes commands durable, many in one commit, in the order in which they are posted."""
 
-    def post(self, command: Command[T]) -> Awaitable[Committed[T]]:
+    def post(self, command: Command[T], *, weight: int = 1) -> Awaitable[Committed[T]]:
         """
         Take *command* in. Awaited, give its answer once all that it changed is committed.
+
+        *weight* is about how many rows it writes: fewer of the heavy ones share a commit.
 
         Raises what `decide` raised, or `Unavailable` if it could not be committed. A caller that
         stops waiting does not stop the command.

@@ -177,7 +177,8 @@ class Work:
                 # In rising order, as the ids of one moment then are: oldest is first reported.
                 tuple(sorted(self._entropy.bits() for _ in range(artifacts))),
                 self._entropy.fraction(),
-            )
+            ),
+            weight=1 + len(report.operations) + artifacts,
         )
 
     def _priced(self, report: Report) -> Report:

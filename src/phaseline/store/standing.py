@@ -14,10 +14,14 @@ T = TypeVar("T")
 class Item(Generic[T]):
     """A command, and the future that its answer goes to."""
 
-    __slots__ = ("answer", "command", "decision", "error")
+    __slots__ = ("answer", "command", "decision", "error", "weight")
 
-    def __init__(self, command: Command[T], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, command: Command[T], loop: asyncio.AbstractEventLoop, weight: int = 1
+    ) -> None:
         self.command = command
+        #: How much there is to do for it, next to an ordinary one.
+        self.weight = weight
         self.answer: asyncio.Future[Committed[T]] = loop.create_future()
         self.decision: Decision[T] | None = None
         self.error: Exception | None = None

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from itertools import accumulate, islice
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -36,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 # More would keep the event loop from all else for too long, and gain nothing.
 _MOST_AT_ONCE = 256
+_MOST_WEIGHT = 1_000
 # So many commands in a batch are a crowd.
 _CROWD = 8
 #: Seconds that a batch waits for a crowd to come together.
@@ -119,8 +121,8 @@ class GroupWriter:
         if self._standing:
             self._work_came.set()
 
-    def post(self, command: Command[T]) -> Awaitable[Committed[T]]:
-        item = Item(command, asyncio.get_running_loop())
+    def post(self, command: Command[T], *, weight: int = 1) -> Awaitable[Committed[T]]:
+        item = Item(command, asyncio.get_running_loop(), weight)
         if self._is_closed:
             item.fail(_closed())
         else:
@@ -152,7 +154,8 @@ class GroupWriter:
                 await self._work_came.wait()
                 self._work_came.clear()
                 await self._gather()
-                self._taken, self._queue = self._queue[:_MOST_AT_ONCE], self._queue[_MOST_AT_ONCE:]
+                most = _most(self._queue)
+                self._taken, self._queue = self._queue[:most], self._queue[most:]
                 if self._queue:
                     self._work_came.set()
                 await self._commit(self._taken)
@@ -373,6 +376,12 @@ class GroupWriter:
     def _refuse(self, items: Sequence[Item[Any]], error: Unavailable) -> None:
         for item in items:
             item.fail(error)
+
+
+def _most(queue: Sequence[Item[Any]]) -> int:
+    """Return how many of *queue* one batch takes: one, however heavy, or all that are no burden."""
+    weights = accumulate(item.weight for item in islice(queue, _MOST_AT_ONCE))
+    return max(sum(weight <= _MOST_WEIGHT for weight in weights), 1)
 
 
 def _decide(item: Item[Any], batch: Batch) -> None:
