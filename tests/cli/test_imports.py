@@ -171,6 +171,16 @@ def test_a_failed_run_is_a_failed_execution_with_its_cost(program: Program, tmp_
     assert execution["retry_count"] == 0
 
 
+def test_a_failed_run_that_is_retried_counts_once(program: Program, tmp_path: Path) -> None:
+    stream = written(tmp_path / "failed.jsonl", [*FAILED, {"and": "retried"}])
+    first = imported(program, stream)
+    assert program("retry", first["execution_id"]).code == 0
+    second = imported(program, stream)
+    assert second["failure"]["code"] == "MAX_TURNS"
+    assert second["usage"] == first["usage"]
+    assert second["phases"][0]["operations"] == first["phases"][0]["operations"]
+
+
 def test_several_runs_at_once(program: Program, tmp_path: Path) -> None:
     streams = [written(tmp_path / f"{n}.jsonl", [*CODEX, {"new": n}]) for n in range(2)]
     ended = program("import", *streams)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,6 +118,8 @@ class _Run:
         is_new = await self._start(client, execution_id)
         execution = (await client.get(execution_id)).execution
         self.was_there = not is_new and _is_recorded(execution)
+        if not is_new and not self.was_there:
+            session.output.note("it was cut off before, and goes on: within 30 s if it was killed")
         while not _is_recorded(execution):
             if execution.HasField("completed_at"):
                 await client.retry(execution_id)
@@ -202,14 +205,22 @@ class _Run:
 
     async def _tell(self, client: Client, context: Context) -> Payload:
         """Tell of the run what no attempt before has told."""
+        from phaseline.v1.execution_pb2 import EXECUTION_VIEW_BASIC
         from phaseline.worker.handlers.agent.recording import Recording
 
+        found = await client.get(context.execution_id, view=EXECUTION_VIEW_BASIC)
         known = {
             each.operation_id: (each.success, each.error_message)
             async for each in client.iter_operations(context.execution_id)
             if each.HasField("success")
         }
-        return await Recording(self._path, self.adapter, self._model, known)(context)
+        # Only with an outcome is usage stored: then it is that of a run which somebody retries.
+        usage = found.execution.usage
+        is_counted = bool(usage.total_tokens) or Decimal(usage.cost_usd or 0) > 0
+        recording = Recording(
+            self._path, self.adapter, self._model, known=known, is_counted=is_counted
+        )
+        return await recording(context)
 
 
 def _is_recorded(execution: Execution) -> bool:

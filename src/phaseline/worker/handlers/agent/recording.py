@@ -38,7 +38,8 @@ class Recording:
 
     Operations have the times in the stream; where it has none, that of their report. *model* is
     the one used, for agents that do not tell. *known* are the operations that an attempt before
-    has recorded: by operation_id whether they succeeded, and with what error.
+    has recorded: by operation_id whether they succeeded, and with what error. Usage that
+    *is_counted* is not told again either.
     """
 
     def __init__(
@@ -46,12 +47,15 @@ class Recording:
         path: Path,
         adapter: Adapter,
         model: str = "",
+        *,
         known: Mapping[str, tuple[bool, str]] | None = None,
+        is_counted: bool = False,
     ) -> None:
         self._path = path
         self._adapter = adapter
         self._model = model
         self._known = known or {}
+        self._is_counted = is_counted
 
     async def __call__(self, context: Context) -> Payload:
         first = await in_thread(lambda: first_moment(self._path))
@@ -64,7 +68,8 @@ class Recording:
         verdict = stream.end()
         await _until_reported(context, _ONE_REPORT)
         # The next report has all that is left and the outcome: both are stored, or neither.
-        context.replace_usage(stream.journal.usage)
+        if not self._is_counted:
+            context.replace_usage(stream.journal.usage)
         if isinstance(verdict, Fault):
             failure = failure_of(verdict, stream)
             failure.retryable = False  # what is in a file is the same each time
