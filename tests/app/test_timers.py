@@ -3,20 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterator
-from typing import TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 
 import pytest
+from structlog.testing import capture_logs
 
-from phaseline.app import timers
-from phaseline.app.controlling import Tick
+from phaseline.app import controlling, timers
+from phaseline.app.controlling import FindDue, Tick
 from phaseline.app.ports import Command, Committed, Standing, StandingCommand
 from phaseline.app.timers import Timers
+from phaseline.domain.advance import tick
 from phaseline.domain.errors import Unavailable
+from phaseline.domain.execution import Execution
 from phaseline.domain.ids import Key
 from phaseline.store.opening import MemoryAlarm
 from tests.support.app import App, Counted
 from tests.support.clock import ManualClock, turns
-from tests.support.make import LEASE
+from tests.support.make import LEASE, MINUTE
 
 T = TypeVar("T")
 
@@ -51,10 +55,13 @@ class FakeWriter:
             await self._came.wait()
 
     def post(self, command: Command[T], *, weight: int = 1) -> Awaitable[Committed[T]]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if isinstance(command, FindDue):
+            answer.set_result(Committed((), 0))
+            return answer
         assert isinstance(command, Tick)
         self.ticks += 1
         self._came.set()
-        answer: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
         if self.failures:
             answer.set_exception(self.failures.pop(0))
         else:
@@ -85,7 +92,8 @@ async def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
-    yield
+    with capture_logs():
+        yield
     logging.disable(logging.NOTSET)
 
 
@@ -133,6 +141,39 @@ async def test_they_act_on_a_real_store(app: App) -> None:
     key = Key("default", "e1")
     await app.heard.changed(key, after=app.heard.head)
     assert await app.statuses("e1") == ("running", "ready")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_one_that_time_cannot_act_on_keeps_it_from_no_other(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaking(execution: Execution, now: datetime, jitter: float) -> Execution:
+        if execution.key.execution_id == "bad" and not mended:
+            raise ZeroDivisionError("a defect")
+        return tick(execution, now, jitter)
+
+    mended: list[str] = []
+    monkeypatch.setattr(controlling, "tick", breaking)
+    monkeypatch.setattr(timers, "_LONGEST_SLEEP", 0.01)
+    await app.apply()
+    for execution_id in ("bad", "good", "fine"):
+        await app.start(execution_id)
+        await app.lease_one()
+    alarm = MemoryAlarm(app.store.working, app.clock)
+    running = asyncio.create_task(
+        Timers(app.writer, alarm, clock=app.clock, entropy=app.entropy).run()
+    )
+    leased = app.heard.head
+    await app.clock.advance(LEASE)
+    for execution_id in ("good", "fine"):
+        await app.heard.changed(Key("default", execution_id), after=leased)
+        assert await app.statuses(execution_id) == ("running", "ready")
+    assert await app.statuses("bad") == ("running", "running")
+    mended.append("it")
+    await app.clock.advance(MINUTE)
+    await app.heard.changed(Key("default", "bad"), after=leased)
+    assert await app.statuses("bad") == ("running", "ready")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

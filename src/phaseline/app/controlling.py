@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -129,17 +130,33 @@ def purging(changes: Changes, execution: Execution, now: datetime) -> None:
     changes.change_if(execution, purge(execution, now))
 
 
+class FindDue(msgspec.Struct, frozen=True):
+    """Answer what `Tick` would act on, and change nothing."""
+
+    without: frozenset[Key] = frozenset()
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def decide(self, view: View) -> Decision[tuple[Key, ...]]:
+        return Decision(_due(view, self.without))
+
+
 class Tick(msgspec.Struct, frozen=True):
     """Let time act on all that is due. The answer is how many executions that was."""
 
     jitter: Callable[[], float]
+    #: Leave these as they are.
+    without: frozenset[Key] = frozenset()
+    #: Of what is due act on this one alone.
+    only: Key | None = None
 
     def needs(self) -> Needs:
         return Needs()
 
     def decide(self, view: View) -> Decision[int]:
         changes = Changes(view)
-        due = view.due(_TICKS_AT_ONCE)
+        due = _due(view, self.without) if self.only is None else (self.only,)
         for key in due:
             execution = changes.execution(key)
             if execution is not None:
@@ -148,3 +165,9 @@ class Tick(msgspec.Struct, frozen=True):
                 changes.begin(ticked)
         changed, renewed = changes.versions()
         return Decision(len(due), executions=changed, renewals=renewed, closings=changes.closings())
+
+
+def _due(view: View, without: frozenset[Key]) -> tuple[Key, ...]:
+    """Return what is due, *without* some that would be first every time."""
+    due = view.due(_TICKS_AT_ONCE + len(without))
+    return tuple(islice((key for key in due if key not in without), _TICKS_AT_ONCE))
