@@ -100,3 +100,17 @@ def test_who_waits_for_a_slot_stands_by_priority_and_then_by_age() -> None:
         indexes.replace(None, replace(made, spec=spec))
     (waiting,) = indexes.waiting.values()
     assert [key.execution_id for key in waiting] == ["old", "young", "low"]
+
+
+def test_names_of_queues_and_workflows_are_kept_as_long_as_they_are_in_use() -> None:
+    indexes = Indexes()
+    for at in range(3):
+        waiting = make.execution(queue_name=f"queue{at}")
+        leased = make.leased(waiting)
+        indexes.replace(None, waiting)
+        indexes.replace(waiting, leased)
+        assert len(indexes.leases) == 1
+        ended = make.reported(leased, make.DONE).execution
+        assert ended is not None
+        indexes.replace(leased, ended)
+    assert (indexes.leases, indexes.ready._queues) == ({}, {})

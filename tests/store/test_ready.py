@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import islice
 
 import pytest
 from msgspec.structs import replace
@@ -10,11 +11,13 @@ from phaseline.domain.execution import Execution
 from phaseline.domain.lifecycle import ExecutionStatus
 from phaseline.domain.report import LeaseRequest
 from phaseline.domain.start import Place, StartRequest, start
+from phaseline.store.ordered import Ordered
 from phaseline.store.ready import ReadyPhases
 from tests.support import make
 from tests.support.clock import START
 
 ANY = make.lease_request()
+COUNTS = Ordered._counts
 
 
 def execution(
@@ -68,6 +71,53 @@ def test_turns_go_on_from_one_poll_to_the_next() -> None:
     first = next(ready.take("default", ANY))
     assert first.key.execution_id == "a0"
     assert names(ready).startswith("b0")
+
+
+def test_a_workflow_of_its_own_gets_nobody_ahead() -> None:
+    """Else whoever names a workflow for every execution is always served first."""
+    ready = line(*(execution(f"b{at}", age=9, flow="b") for at in range(2)))
+    ready.replace(None, execution("a", age=9, flow="a"))
+    served = []
+    for at in range(8):
+        mine = execution(f"x{at}", flow=f"x{at}")
+        ready.replace(None, mine)
+        [name] = (slot.key.execution_id for slot in islice(ready.take("default", ANY), 1))
+        served.append(name)
+        if name.startswith("x"):
+            ready.remove(execution(name, flow=name))
+    assert " ".join(served) == "b0 a x0 x1 b0 x2 a x3"
+
+
+def test_a_new_workflow_goes_ahead_of_the_one_that_was_just_served() -> None:
+    many = [execution(f"many{at}", age=9 - at, flow="many") for at in range(3)]
+    ready = line(*many)
+    for _ in range(2):
+        next(ready.take("default", ANY))
+    ready.replace(None, execution("few", flow="few"))
+    assert names(ready) == "few many0 many1 many2"
+
+
+def test_a_better_one_moves_its_workflow_ahead() -> None:
+    better = execution("b1", priority=1, flow="b")
+    ready = line(execution("a0", age=9, flow="a"), execution("b0", flow="b"), better)
+    assert names(ready).startswith("b1")
+    ready.remove(better)
+    assert names(ready) == "a0 b0"
+
+
+def test_what_is_taken_does_not_depend_on_how_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = line(*(execution(f"e{at}", age=at, flow=f"flow{at}") for at in range(1_000)))
+    looked_at = []
+
+    def counts(line: Ordered[object], entry: tuple[object, int, object]) -> bool:
+        looked_at.append(entry)
+        return COUNTS(line, entry)
+
+    monkeypatch.setattr(Ordered, "_counts", counts)
+    for at in range(100):
+        slot = next(ready.take("default", ANY))
+        assert slot.key.execution_id == f"e{999 - at}"
+    assert len(looked_at) < 100 * 20
 
 
 def test_a_workflow_has_one_turn_whatever_its_handlers() -> None:

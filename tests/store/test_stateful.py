@@ -260,14 +260,15 @@ def _shape(indexes: Indexes) -> object:
     """Return all that indexes tell, in a form that compares."""
     lanes = {
         # Equals are in the order in which they came, which nothing stored tells.
-        (queue, name): sorted((rank, repr(slot)) for rank, slot in lane.ranked())
-        for queue, found in indexes.ready._queues.items()
-        for name, lane in found.items()
+        (name, kind, flow): sorted((rank, repr(slot)) for rank, slot in lane.slots.ranked())
+        for name, queue in indexes.ready._queues.items()
+        for kind, shelf in queue.shelves.items()
+        for flow, lane in shelf.lanes.items()
     }
     return (
         lanes,
         {name: sorted(map(repr, slots)) for name, slots in indexes.leased.items()},
-        +indexes.leases,
+        indexes.leases,
         indexes.trees,
         indexes.steps,
         +indexes.active,

@@ -97,7 +97,10 @@ class Indexes:
         held.discard(slot)
         if not held:
             del self.leased[request]
-        self.leases[spec.workspace_id, spec.queue_name] -= 1
+        queue = (spec.workspace_id, spec.queue_name)
+        self.leases[queue] -= 1
+        if not self.leases[queue]:
+            del self.leases[queue]
 
     def _replace_due(self, after: Execution) -> None:
         due = after.due_at

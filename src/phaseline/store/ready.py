@@ -5,16 +5,40 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from itertools import count, product
 
 from phaseline.app.ports import Slot
 from phaseline.domain.execution import Execution
 from phaseline.domain.report import LeaseRequest
 from phaseline.domain.work import can_lease
-from phaseline.store.ordered import Ordered
+from phaseline.store.lanes import Kind, Lane, Queue, Rank, Shelf, Turn
 
-_Queue = tuple[str, str]  # workspace_id, queue_name
-_Lane = tuple[str, str, str]  # handler, deployment_id, workflow_id
+_Name = tuple[str, str]  # workspace_id, queue_name
+
+
+class _Rival:
+    """A lane from which somebody may be served, and the way to those behind it."""
+
+    __slots__ = ("_rank", "_slots", "behind", "queue", "slot", "turn")
+
+    def __init__(self, queue: Queue, lane: Lane, behind: Iterator[tuple[Rank, Lane]]) -> None:
+        self.queue, self.turn = queue, lane.turn
+        #: None once somebody went there.
+        self.behind: Iterator[tuple[Rank, Lane]] | None = behind
+        self._slots = lane.slots.ranked()
+        self._rank, self.slot = next(self._slots)
+
+    @property
+    def rank(self) -> Rank:
+        """Where the lane should stand."""
+        return self.turn.rank(self._rank)
+
+    def advance(self) -> bool:
+        """Go on along the lane, and tell whether there is more."""
+        following = next(self._slots, None)
+        if following is not None:
+            self._rank, self.slot = following
+        return following is not None
 
 
 class ReadyPhases:
@@ -22,17 +46,22 @@ class ReadyPhases:
     The phases that can be leased, by queue.
 
     Higher priority goes first. Among equals the workflows take turns, and of a workflow the oldest
-    execution goes first; of those that were started in one commit, the first that was put in.
+    execution goes first; of those that were started in one commit, the first that was put in. A
+    workflow that was not in line joins just ahead of the one that was served last.
     """
 
     def __init__(self) -> None:
-        self._queues: dict[_Queue, dict[_Lane, Ordered[Slot]]] = {}
-        self._turns: dict[tuple[_Queue, str], int] = {}
-        self._turn = 0
+        self._queues: dict[_Name, Queue] = {}
+        self._served = 0
         self._last_rank: tuple[int, datetime] | None = None
 
     def __len__(self) -> int:
-        return sum(len(lane) for lanes in self._queues.values() for lane in lanes.values())
+        return sum(
+            len(lane.slots)
+            for queue in self._queues.values()
+            for shelf in queue.shelves.values()
+            for lane in shelf.lanes.values()
+        )
 
     def replace(self, before: Execution | None, after: Execution) -> None:
         """Take note that *after* has taken the place of *before*."""
@@ -55,7 +84,7 @@ class ReadyPhases:
 
     def offers(self, workspace_id: str, request: LeaseRequest) -> bool:
         """Whether there is any phase that the worker may lease."""
-        return any(True for _ in self._lanes_for(workspace_id, request))
+        return any(True for _ in self._shelves_for(workspace_id, request))
 
     def take(self, workspace_id: str, request: LeaseRequest) -> Iterator[Slot]:
         """
@@ -64,79 +93,110 @@ class ReadyPhases:
         What is yielded stays in line until `replace` tells that it was leased, and nothing may be
         replaced meanwhile.
         """
-        rivals: list[tuple[Any, int, tuple[_Queue, str], Iterator[tuple[Any, Slot]], Slot]] = []
-        for number, (queue, name, lane) in enumerate(self._lanes_for(workspace_id, request)):
-            walk = lane.ranked()
-            rank, slot = next(walk)
-            turn = (queue, name[2])
-            rivals.append((self._rank(rank, turn), number, turn, walk, slot))
-        heapq.heapify(rivals)
+        shelves = list(self._shelves_for(workspace_id, request))
+        if len(shelves) == 1 and len(shelves[0][1].lanes) == 1:
+            # Nobody to take turns with: by far the most usual.
+            [(queue, shelf)] = shelves
+            [lane] = shelf.lanes.values()
+            for slot in lane.slots:
+                self._serve(queue, lane.turn)
+                yield slot
+            return
+        numbers = count()
+        rivals: list[tuple[Rank, int, _Rival]] = []
+        for queue, shelf in shelves:
+            _push_next(rivals, numbers, queue, shelf.ranked())
         while rivals:
-            ((priority, _, *age), number, turn, walk, slot) = rivals[0]
-            rank = self._rank((priority, *age), turn)
-            if rank != rivals[0][0]:
-                # Another lane of the workflow has had its turn since.
-                heapq.heapreplace(rivals, (rank, number, turn, walk, slot))
-                continue
-            self._turn += 1
-            self._turns[turn] = self._turn
-            yield slot
-            following = next(walk, None)
-            if following is None:
-                heapq.heappop(rivals)
+            rank, number, rival = rivals[0]
+            goes_on = True
+            # Else its workflow has had a turn since, perhaps from another lane.
+            if rank == rival.rank:
+                self._serve(rival.queue, rival.turn)
+                yield rival.slot
+                goes_on = rival.advance()
+            if goes_on:
+                heapq.heapreplace(rivals, (rival.rank, number, rival))
             else:
-                rank = self._rank(following[0], turn)
-                heapq.heapreplace(rivals, (rank, number, turn, walk, following[1]))
+                heapq.heappop(rivals)
+            if rival.behind is not None:
+                _push_next(rivals, numbers, rival.queue, rival.behind)
+                rival.behind = None
 
-    def _rank(self, rank: Any, turn: tuple[_Queue, str]) -> Any:
-        priority, *age = rank
-        return (priority, self._turns.get(turn, 0), *age)
+    def _serve(self, queue: Queue, turn: Turn) -> None:
+        self._served += 1
+        queue.served = turn.at = self._served
 
     def _put(self, execution: Execution, position: int) -> None:
-        queue, name = _place(execution, position)
-        lane = self._queues.setdefault(queue, {}).get(name)
+        name, kind, workflow_id = _place(execution, position)
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = Queue(self._served)
+        shelf = queue.shelves.get(kind)
+        if shelf is None:
+            shelf = queue.shelves[kind] = Shelf()
+        lane = shelf.lanes.get(workflow_id)
         if lane is None:
-            lane = self._queues[queue][name] = Ordered()
+            lane = shelf.lanes[workflow_id] = Lane(queue.join(workflow_id))
         rank = (-execution.spec.priority, execution.spec.created_at)
         if rank == self._last_rank:
             # What is started together shares it, for as long as it waits.
             rank = self._last_rank
         self._last_rank = rank
-        lane.put(Slot(execution.key, position), rank)
+        lane.slots.put(Slot(execution.key, position), rank)
+        shelf.order.put(workflow_id, lane.rank)
 
     def _discard(self, execution: Execution, position: int) -> None:
-        queue, name = _place(execution, position)
-        lane = self._queues.get(queue, {}).get(name)
-        if lane is None:
+        name, kind, workflow_id = _place(execution, position)
+        queue = self._queues.get(name)
+        shelf = None if queue is None else queue.shelves.get(kind)
+        lane = None if shelf is None else shelf.lanes.get(workflow_id)
+        if queue is None or shelf is None or lane is None:
             return
-        lane.discard(Slot(execution.key, position))
-        if not lane:
-            del self._queues[queue][name]
-            if not self._queues[queue]:
-                del self._queues[queue]
+        lane.slots.discard(Slot(execution.key, position))
+        if lane.slots:
+            return
+        queue.leave(workflow_id)
+        del shelf.lanes[workflow_id]
+        shelf.order.discard(workflow_id)
+        if not shelf.lanes:
+            del queue.shelves[kind]
+        if not queue.shelves:
+            del self._queues[name]
 
-    def _lanes_for(
+    def _shelves_for(
         self, workspace_id: str, request: LeaseRequest
-    ) -> Iterator[tuple[_Queue, _Lane, Ordered[Slot]]]:
+    ) -> Iterator[tuple[Queue, Shelf]]:
+        deployments = dict.fromkeys(("", request.deployment_id))
         for queue_name in dict.fromkeys(request.queue_names):
-            queue = (workspace_id, queue_name)
-            for name, lane in self._queues.get(queue, {}).items():
-                if _fits(name, request):
-                    yield queue, name, lane
+            queue = self._queues.get((workspace_id, queue_name))
+            if queue is None:
+                continue
+            if not request.handlers:
+                for (_, deployment_id), shelf in queue.shelves.items():
+                    if deployment_id in deployments:
+                        yield queue, shelf
+                continue
+            for kind in product(dict.fromkeys(request.handlers), deployments):
+                if kind in queue.shelves:
+                    yield queue, queue.shelves[kind]
 
 
-def _place(execution: Execution, position: int) -> tuple[_Queue, _Lane]:
-    spec, workflow = execution.spec, execution.workflow
+def _push_next(
+    rivals: list[tuple[Rank, int, _Rival]],
+    numbers: Iterator[int],
+    queue: Queue,
+    lanes: Iterator[tuple[Rank, Lane]],
+) -> None:
+    for rank, lane in lanes:
+        heapq.heappush(rivals, (rank, next(numbers), _Rival(queue, lane, lanes)))
+        return
+
+
+def _place(execution: Execution, position: int) -> tuple[_Name, Kind, str]:
+    spec = execution.spec
     handler = execution.spec_of(position).handler
     return (
         (spec.workspace_id, spec.queue_name),
-        (handler, spec.deployment_id, workflow.workflow_id),
-    )
-
-
-def _fits(lane: _Lane, request: LeaseRequest) -> bool:
-    handler, deployment_id, _ = lane
-    return (not request.handlers or handler in request.handlers) and deployment_id in (
-        "",
-        request.deployment_id,
+        (handler, spec.deployment_id),
+        execution.workflow.workflow_id,
     )
