@@ -19,7 +19,8 @@ _END_SECONDS = 30
 
 
 def worker(server: ServerProgram, worker_id: str) -> Program:
-    arguments = ("worker", "--server", server.address, "--worker-id", worker_id)
+    # One slot: with more it would already ask for the next phase when it stalls, and be given it.
+    arguments = ("worker", "--server", server.address, "--worker-id", worker_id, "--slots", "1")
     return Program(*arguments, environment=_LEASES)
 
 
