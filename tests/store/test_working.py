@@ -32,6 +32,29 @@ def test_those_that_ended_last_are_kept_and_others_forgotten() -> None:
     assert working.get(Key("default", "e2")) is not None
 
 
+def test_who_is_above_an_active_one_is_kept() -> None:
+    """Else the budget of an ended parent does not count for what it started."""
+    working, parent, child = Working(), _named("parent"), _named("child")
+    spec = replace(
+        child.spec,
+        parent_execution_id="parent",
+        root_execution_id="parent",
+        ancestor_execution_ids=("parent",),
+    )
+    child = replace(child, spec=spec)
+    parent = replace(parent, spec=replace(parent.spec, root_execution_id="parent"))
+    working.adopt(child)
+    working.adopt(_ended(parent))
+    for number in range(2 * module._KEPT_ENDED):
+        working.put(_ended(_named(f"e{number}")))
+    assert working.get(parent.key) is not None
+    working.adopt(_ended(child), child)
+    for number in range(2 * module._KEPT_ENDED):
+        working.put(_ended(_named(f"f{number}")))
+    assert working.get(parent.key) is None
+    assert len(working._ended) == module._KEPT_ENDED
+
+
 def test_one_that_ends_is_active_no_more() -> None:
     working, one = Working(), _named("e1")
     working.put(one)

@@ -92,10 +92,17 @@ def read_executions(
 
 
 def read_active(connection: Connection, working: Working) -> list[Execution]:
-    """Return every execution that is not terminal, with its phases."""
+    """Return every execution that is not terminal, and then those above them that are."""
     statement = select(tables.executions).where(text(IS_ACTIVE))
     found = connection.execute(statement).mappings().all()
-    return executions_of(connection, found, working, _read_phases(connection, found))
+    active = executions_of(connection, found, working, _read_phases(connection, found))
+    above = {
+        Key(execution.key.workspace_id, ancestor)
+        for execution in active
+        for ancestor in execution.spec.ancestor_execution_ids
+    }
+    ended = sorted(above.difference(execution.key for execution in active))
+    return active + read_executions(connection, ended, working)
 
 
 def _own(table: Table, keys: Sequence[Key]) -> Iterator[Sequence[ColumnElement[bool]]]:

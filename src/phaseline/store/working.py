@@ -79,8 +79,18 @@ class Working:
         if self.executions.pop(key, None) is not None:
             ids = self._active[key.workspace_id]
             del ids[bisect_left(ids, key.execution_id)]
-        if len(self._ended) > _KEPT_ENDED:
-            self._ended.popitem(last=False)
+        # Two at most, so that it comes down again once those above active ones may go, too.
+        for _ in range(min(len(self._ended) - _KEPT_ENDED, 2)):
+            oldest = next(iter(self._ended))
+            if self._is_above_active(self._ended[oldest]):
+                self._ended.move_to_end(oldest)
+            else:
+                del self._ended[oldest]
+
+    def _is_above_active(self, execution: Execution) -> bool:
+        """Whether its budget may count for an active execution."""
+        root = Key(execution.key.workspace_id, execution.spec.root_execution_id)
+        return root in self.indexes.trees
 
     def active_past(self, workspace_id: str, after_id: str) -> Iterator[Execution]:
         """Yield active executions by execution_id. Use it up before any await."""
