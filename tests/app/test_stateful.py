@@ -281,7 +281,7 @@ TestLonger.settings = settings(max_examples=200, stateful_step_count=50, deadlin
 
 _ON_POSTGRESQL = pytest.mark.usefixtures("on_postgresql")
 TestReplicated = _ON_POSTGRESQL(pytest.mark.timeout(60)(Replicated.TestCase))
-TestReplicated.settings = settings(max_examples=5, stateful_step_count=25, deadline=None)
+TestReplicated.settings = settings(max_examples=3, stateful_step_count=25, deadline=None)
 TestReplicatedLonger = _ON_POSTGRESQL(
     pytest.mark.long(pytest.mark.timeout(1200)(ReplicatedLonger.TestCase))
 )

@@ -16,6 +16,7 @@ def no_blocking_call_in_the_loop() -> None:
     """Let measuring block its loop between measurements: it is its alone."""
 
 
+@pytest.mark.long
 def test_events_of_agents_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("phaseline.bench.scenarios.agents.set_up_logging", lambda _: None)
     plan = Plan(scenarios=("agents",), rounds=1, seconds=0.05, db=str(tmp_path))

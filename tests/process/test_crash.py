@@ -38,7 +38,7 @@ def completion(token: str) -> worker_service_pb2.ReportPhasesRequest:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.long)])
 def test_an_execution_that_was_answered_is_there_after_a_kill(tmp_path: Path, kills: int) -> None:
     database = tmp_path / "phaseline.db"
     known: dict[str, int] = {}

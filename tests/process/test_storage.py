@@ -104,8 +104,11 @@ def vanished(server: ServerProgram, database: Path) -> Iterator[None]:
         (away / f"db{suffix}").rename(database.with_name(database.name + suffix))
 
 
-# A lock is waited for, and so takes longest; the same in one process is in tests/store.
-@pytest.mark.parametrize("trouble", [full, pytest.param(locked, marks=pytest.mark.long), vanished])
+# The same in one process is in tests/store.
+_TAKING_LONG = [pytest.param(trouble, marks=pytest.mark.long) for trouble in (locked, vanished)]
+
+
+@pytest.mark.parametrize("trouble", [full, *_TAKING_LONG])
 def test_what_cannot_be_stored_is_refused_until_it_can(tmp_path: Path, trouble: object) -> None:
     assert callable(trouble)
     database = tmp_path / "phaseline.db"
