@@ -19,7 +19,7 @@ from phaseline.store.failures import StoreFailed
 from phaseline.store.place import Place
 from phaseline.store.postgres_text import text_for
 from phaseline.store.rows import Row
-from phaseline.store.statements import MOVE_HEAD, Action, Statement
+from phaseline.store.statements import Action, Statement
 from phaseline.store.tables import identity
 
 T = TypeVar("T")
@@ -237,12 +237,7 @@ def _run(connection: Connection, rows: Mapping[Statement, Sequence[Row]]) -> Non
     arrays = tuple(list(column) for given in rows.values() for column in zip(*given, strict=True))
     counts = connection.exec_driver_sql(text_for(*rows), arrays).one()
     for (statement, given), changed in zip(rows.items(), counts, strict=True):
-        if not statement.changes_each or changed == len(given):
-            continue
-        if statement is MOVE_HEAD:
-            raise StoreFailed("the database is not as this process left it")
-        name = f"{statement.action.value} {statement.table.name}"
-        raise RuntimeError(f"{name}: {changed} of {len(given)} rows were there")
+        statement.check_changed(changed, len(given))
 
 
 @contextmanager

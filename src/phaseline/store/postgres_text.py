@@ -31,17 +31,8 @@ def text_for(*statements: Statement) -> str:
     for at, statement in enumerate(statements):
         parts.append(f"done_{at} AS ({_text(statement, bound)} RETURNING 1)")
         counts.append(f"(SELECT count(*) FROM done_{at})")
-        bound += len(arrays_of(statement))
+        bound += len(statement.bound)
     return f"WITH {', '.join(parts)} SELECT {', '.join(counts)}"
-
-
-def arrays_of(statement: Statement) -> tuple[str, ...]:
-    """Return the columns whose values are bound, those of a row in this order."""
-    return statement.columns if _is_insert(statement) else (*statement.columns, *statement.keys)
-
-
-def _is_insert(statement: Statement) -> bool:
-    return statement.action in (Action.INSERT, Action.PUT, Action.ADD)
 
 
 def _text(statement: Statement, bound: int) -> str:
@@ -53,7 +44,7 @@ def _text(statement: Statement, bound: int) -> str:
             arrays = _arrays(statement, bound)
             return (
                 f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})"
-                f"{_conflict(statement)}"
+                f"{statement.conflict}"
             )
         case Action.UPDATE:
             changed = ", ".join(f"{name} = given.new_{name}" for name in statement.columns)
@@ -82,23 +73,10 @@ def _given(statement: Statement, bound: int) -> str:
 def _arrays(statement: Statement, bound: int) -> str:
     return ", ".join(
         f"${at}::{_type_of(statement, name)}[]"
-        for at, name in enumerate(arrays_of(statement), bound + 1)
+        for at, name in enumerate(statement.bound, bound + 1)
     )
 
 
 def _type_of(statement: Statement, name: str) -> str:
     kind = statement.table.c[name].type
     return next(text for known, text in _TYPES if isinstance(kind, known))
-
-
-def _conflict(statement: Statement) -> str:
-    if statement.action is Action.INSERT:
-        return ""
-    keys = ", ".join(statement.keys)
-    others = [name for name in statement.columns if name not in statement.keys]
-    table = statement.table.name
-    if statement.action is Action.PUT:
-        replaced = ", ".join(f"{name} = excluded.{name}" for name in others)
-    else:
-        replaced = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in others)
-    return f" ON CONFLICT ({keys}) DO UPDATE SET {replaced}"

@@ -21,7 +21,7 @@ from phaseline.store.files import FileLock, OpenFiles
 from phaseline.store.gate import Gate
 from phaseline.store.rows import Row
 from phaseline.store.sqlite_text import sizes, text_for
-from phaseline.store.statements import MOVE_HEAD, Statement
+from phaseline.store.statements import Statement
 
 __all__ = ["DatabaseInUse", "SqliteDatabase"]
 
@@ -223,12 +223,7 @@ def _run(driver: sqlite3.Connection, statement: Statement, rows: Sequence[Row]) 
         values = [value for row in rows[at : at + size] for value in row]
         changed += driver.execute(text_for(statement, size), values).rowcount
         at += size
-    if not statement.changes_each or changed == len(rows):
-        return
-    if statement is MOVE_HEAD:
-        raise StoreFailed("the database is not as this process left it: somebody else wrote")
-    name = f"{statement.action.value} {statement.table.name}"
-    raise RuntimeError(f"{name}: {changed} of {len(rows)} rows were there")
+    statement.check_changed(changed, len(rows))
 
 
 @contextmanager

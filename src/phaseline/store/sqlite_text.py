@@ -24,12 +24,12 @@ def sizes(statement: Statement, rows: int) -> list[int]:
 @cache
 def text_for(statement: Statement, rows: int) -> str:
     """Return *statement* for that many rows, whose values are bound one after another."""
-    values = _values(len(statement.columns) if _is_insert(statement) else _width(statement), rows)
+    values = _values(len(statement.bound), rows)
     table = statement.table.name
     match statement.action:
         case Action.INSERT | Action.PUT | Action.ADD:
             columns = ", ".join(statement.columns)
-            return f"INSERT INTO {table} ({columns}) VALUES {values}{_conflict(statement)}"
+            return f"INSERT INTO {table} ({columns}) VALUES {values}{statement.conflict}"
         case Action.UPDATE:
             changed = ", ".join(
                 f"{name} = given.column{at}" for at, name in enumerate(statement.columns, 1)
@@ -47,14 +47,6 @@ def text_for(statement: Statement, rows: int) -> str:
             assert_never(statement.action)
 
 
-def _is_insert(statement: Statement) -> bool:
-    return statement.action in (Action.INSERT, Action.PUT, Action.ADD)
-
-
-def _width(statement: Statement) -> int:
-    return len(statement.columns) + len(statement.keys)
-
-
 def _values(width: int, rows: int) -> str:
     row = "(" + ", ".join("?" * width) + ")"
     return ", ".join([row] * rows)
@@ -67,15 +59,3 @@ def _from(statement: Statement, values: str) -> str:
         for at, name in enumerate(statement.keys, first)
     )
     return f"FROM (VALUES {values}) AS given WHERE {found}"
-
-
-def _conflict(statement: Statement) -> str:
-    if statement.action is Action.INSERT:
-        return ""
-    keys = ", ".join(statement.keys)
-    others = [name for name in statement.columns if name not in statement.keys]
-    if statement.action is Action.PUT:
-        replaced = ", ".join(f"{name} = excluded.{name}" for name in others)
-    else:
-        replaced = ", ".join(f"{name} = {name} + excluded.{name}" for name in others)
-    return f" ON CONFLICT ({keys}) DO UPDATE SET {replaced}"

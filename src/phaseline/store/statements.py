@@ -12,6 +12,7 @@ from enum import Enum
 from sqlalchemy import Table
 
 from phaseline.store import tables
+from phaseline.store.failures import StoreFailed
 
 
 class Action(Enum):
@@ -30,6 +31,10 @@ class Action(Enum):
     DELETE = "delete"
 
 
+# Of these each row must change exactly one; fewer means that somebody else wrote.
+_CHANGE_EACH = (Action.SUBTRACT, Action.UPDATE)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Statement:
     """What one kind of row does to a table."""
@@ -40,9 +45,39 @@ class Statement:
     keys: tuple[str, ...]
 
     @property
-    def changes_each(self) -> bool:
-        """Whether every row must change exactly one; fewer means that somebody else wrote."""
-        return self.action in (Action.SUBTRACT, Action.UPDATE)
+    def inserts(self) -> bool:
+        """Whether a row that is not there yet is inserted."""
+        return self.action in (Action.INSERT, Action.PUT, Action.ADD)
+
+    @property
+    def bound(self) -> tuple[str, ...]:
+        """The columns whose values are bound, those of a row in this order."""
+        return self.columns if self.inserts else (*self.columns, *self.keys)
+
+    @property
+    def conflict(self) -> str:
+        """What an insert does about a row with the same key, in SQL as both databases know it."""
+        if self.action is Action.INSERT:
+            return ""
+        others = [name for name in self.columns if name not in self.keys]
+        if self.action is Action.PUT:
+            changed = [f"{name} = excluded.{name}" for name in others]
+        else:
+            changed = [f"{name} = {self.table.name}.{name} + excluded.{name}" for name in others]
+        return f" ON CONFLICT ({', '.join(self.keys)}) DO UPDATE SET {', '.join(changed)}"
+
+    def check_changed(self, changed: int, rows: int) -> None:
+        """
+        Raise unless *changed*, how many *rows* rows did change, is as many as had to.
+
+        It is `StoreFailed` if the database has gone on without this process.
+        """
+        if changed == rows or self.action not in _CHANGE_EACH:
+            return
+        if self is MOVE_HEAD:
+            raise StoreFailed("the database is not as this process left it: somebody else wrote")
+        name = f"{self.action.value} {self.table.name}"
+        raise RuntimeError(f"{name}: {changed} of {rows} rows were there")
 
 
 def _insert(table: Table, action: Action = Action.INSERT) -> Statement:
