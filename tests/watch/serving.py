@@ -43,6 +43,15 @@ class FixedEntropy:
         return 0.5
 
 
+def told(stream: list[Frame]) -> list[list[str]]:
+    """Return what each frame of changes says."""
+    return [
+        [f"{each.kind} {'/'.join(each.id)} {each.revision}" for each in frame.changes]
+        for frame in stream
+        if frame.changes
+    ]
+
+
 def shared_of(
     clock: Clock,
     signal: Signal,

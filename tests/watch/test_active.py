@@ -16,21 +16,10 @@ from phaseline.watch.cursor import ActiveCursor
 from phaseline.watch.scope import Scope
 from phaseline.watch.shared import Sizes
 from tests.support import guarantees
-from tests.support.guarantees import Frame
-from tests.watch.serving import CALLER, Process, Reader
-from tests.watch.world import COMPLETED, PAUSED, RUNNING, WORKSPACE, Database, change
+from tests.watch.serving import CALLER, Process, Reader, told
+from tests.watch.world import COMPLETED, PAUSED, RUNNING, SECOND, WORKSPACE, Database, change
 
 ALL = Scope(WORKSPACE, ExecutionFilter())
-SECOND = timedelta(seconds=1)
-
-
-def told(stream: list[Frame]) -> list[list[str]]:
-    """Return what each frame of changes says."""
-    return [
-        [f"{each.kind} {each.id[0]} {each.revision}" for each in frame.changes]
-        for frame in stream
-        if frame.changes
-    ]
 
 
 def token_at(process: Process, revision: int, scope: Scope = ALL) -> str:

@@ -8,8 +8,7 @@ import pytest
 from phaseline.watch.bell import LONGEST_REST, REST, Bell, Waker
 from phaseline.watch.waking import Waking
 from tests.support.clock import ManualClock, turns
-
-SECOND = timedelta(seconds=1)
+from tests.watch.world import SECOND
 
 
 class SlowSleeper(Waker):

@@ -3,13 +3,8 @@
 from msgspec.structs import replace
 
 from phaseline.app.changes import Commit
-from phaseline.domain.ids import Key
 from phaseline.watch.tail import Tail
-from tests.watch.world import COMPLETED, PAUSED, PENDING, RUNNING, WORKSPACE, Database, change
-
-
-def key(execution_id: str) -> Key:
-    return Key(WORKSPACE, execution_id)
+from tests.watch.world import COMPLETED, PAUSED, PENDING, RUNNING, WORKSPACE, Database, change, key
 
 
 def filled(*commits: Commit, head: int = 0, max_revisions: int = 100) -> Tail:

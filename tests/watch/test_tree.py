@@ -1,46 +1,29 @@
 """Following one execution, alone or with all below it."""
 
-from datetime import timedelta
-
 import pytest
 from msgspec.structs import replace
 
-from phaseline.app.changes import Entry
 from phaseline.app.ports import Slot
 from phaseline.domain.errors import NotFound
 from phaseline.domain.execution import Content
-from phaseline.domain.ids import Key
 from phaseline.domain.payload import Payload
 from phaseline.watch.cursor import TreeCursor
 from phaseline.watch.shared import Sizes
 from tests.support import guarantees
-from tests.support.guarantees import Frame, Version
-from tests.watch.serving import Process
-from tests.watch.world import COMPLETED, FAILED, PENDING, RUNNING, WORKSPACE, Database, change
-
-SECOND = timedelta(seconds=1)
-UNDER_A = {"ancestor_execution_ids": ("a",)}
-UNDER_B = {"ancestor_execution_ids": ("a", "b")}
-
-
-def key(execution_id: str) -> Key:
-    return Key(WORKSPACE, execution_id)
-
-
-def told(stream: list[Frame]) -> list[list[str]]:
-    """Return what each frame of changes says."""
-    return [
-        [f"{each.kind} {'/'.join(each.id)} {each.revision}" for each in frame.changes]
-        for frame in stream
-        if frame.changes
-    ]
-
-
-def log_of(database: Database, *ids: str) -> list[Version]:
-    def is_watched(entry: Entry) -> bool:
-        return entry.key.execution_id in ids
-
-    return database.log(is_watched)
+from tests.watch.serving import Process, told
+from tests.watch.world import (
+    COMPLETED,
+    FAILED,
+    PENDING,
+    RUNNING,
+    SECOND,
+    UNDER_A,
+    UNDER_B,
+    Database,
+    change,
+    key,
+    log_of,
+)
 
 
 async def test_it_begins_with_the_execution_its_phases_and_its_operations() -> None:

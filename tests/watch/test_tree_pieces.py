@@ -1,7 +1,6 @@
 """How what one watch is told is cut, read and shared."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,37 +8,12 @@ from msgspec.structs import replace
 
 from phaseline.app.changes import Entry, Resource, TreePage
 from phaseline.domain.errors import OutOfRange, Unavailable
-from phaseline.domain.ids import Key
 from phaseline.watch.cursor import Spot, TreeCursor
 from phaseline.watch.shared import Sizes
 from tests.support import guarantees
-from tests.support.guarantees import Frame, Version
-from tests.watch.serving import Process
-from tests.watch.world import RUNNING, WORKSPACE, Database, change
-
-SECOND = timedelta(seconds=1)
-UNDER_A = {"ancestor_execution_ids": ("a",)}
-UNDER_B = {"ancestor_execution_ids": ("a", "b")}
-
-
-def key(execution_id: str) -> Key:
-    return Key(WORKSPACE, execution_id)
-
-
-def told(stream: list[Frame]) -> list[list[str]]:
-    """Return what each frame of changes says."""
-    return [
-        [f"{each.kind} {'/'.join(each.id)} {each.revision}" for each in frame.changes]
-        for frame in stream
-        if frame.changes
-    ]
-
-
-def log_of(database: Database, *ids: str) -> list[Version]:
-    def is_watched(entry: Entry) -> bool:
-        return entry.key.execution_id in ids
-
-    return database.log(is_watched)
+from tests.support.guarantees import Frame
+from tests.watch.serving import Process, told
+from tests.watch.world import RUNNING, SECOND, UNDER_A, Database, change, key, log_of
 
 
 async def test_a_commit_larger_than_a_frame_is_cut_and_resumed_anywhere() -> None:

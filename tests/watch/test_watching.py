@@ -19,9 +19,8 @@ from phaseline.watch.scope import Scope
 from phaseline.watch.shared import Terms
 from tests.support import guarantees
 from tests.watch.serving import CALLER, Process, Reader
-from tests.watch.world import RUNNING, WORKSPACE, Database, change
+from tests.watch.world import RUNNING, SECOND, WORKSPACE, Database, change
 
-SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 KEY = Key(WORKSPACE, "a")
 

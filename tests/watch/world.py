@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -28,6 +28,11 @@ from tests.support.clock import ManualClock
 from tests.support.guarantees import Id, Version
 
 WORKSPACE = "default"
+SECOND = timedelta(seconds=1)
+
+#: Specs of those below "a", and below "b" that is below "a".
+UNDER_A = {"ancestor_execution_ids": ("a",)}
+UNDER_B = {"ancestor_execution_ids": ("a", "b")}
 
 _S = ExecutionStatus
 RUNNING, PAUSED = _S.RUNNING, _S.PAUSED
@@ -47,6 +52,11 @@ class Change:
     #: Of its spec, when it is started.
     spec: Mapping[str, Any] = field(default_factory=dict)
     phase_count: int = 1
+
+
+def key(execution_id: str) -> Key:
+    """Return the key of an execution."""
+    return Key(WORKSPACE, execution_id)
 
 
 def change(execution_id: str, status: ExecutionStatus | None = None, **fields: Any) -> Change:
@@ -340,6 +350,11 @@ class Database(Ledger):
         self.reads += 1
         for _ in range(self._stall()):
             await asyncio.sleep(0)
+
+
+def log_of(database: Database, *ids: str) -> list[Version]:
+    """Return the versions of some executions, and of all that is theirs."""
+    return database.log(lambda entry: entry.key.execution_id in ids)
 
 
 def _new_execution(key: Key, change: Change, now: datetime) -> Execution:
