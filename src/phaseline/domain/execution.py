@@ -294,14 +294,12 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
 
     def committed(self, before: Execution | None, revision: int) -> Execution:
         """Return it as the commit of *revision* leaves it, which found it as *before*."""
-        phases = tuple(
-            phase
+        phases = list(self.phases)
+        for position, phase in enumerate(self.phases):
             # A phase that no command has changed is the same object.
-            if before is not None and before.phases[position] is phase
-            else msgspec.structs.replace(phase, revision=revision)
-            for position, phase in enumerate(self.phases)
-        )
-        return msgspec.structs.replace(self, revision=revision, phases=phases)
+            if before is None or before.phases[position] is not phase:
+                phases[position] = msgspec.structs.replace(phase, revision=revision)
+        return msgspec.structs.replace(self, revision=revision, phases=tuple(phases))
 
     def with_phase(self, position: int, phase: Phase) -> Execution:
         """Return the execution with *phase* in its place; sums are not made anew."""

@@ -86,7 +86,8 @@ class _Preparation:
         for key, execution in self._batch.visible.items():
             self._add_version(key, execution)
         for key, execution in self._batch.renewed.items():
-            self._put_rows(self._batch.before[key], execution)
+            before = self._batch.before[key]
+            self._put_rows(before, execution, _changed_phases(before, execution))
             self._stamped.append(execution)
         self._add_payloads()
         self._add_counts()
@@ -147,19 +148,18 @@ class _Preparation:
 
     def _add_version(self, key: Key, execution: Execution) -> None:
         before = self._batch.before[key]
-        changed = _changed_phases(before, execution)
-        phases = list(execution.phases)
-        for position in changed:
-            phases[position] = replace(phases[position], revision=self._revision)
-        after = tuple(phases)
+        stamped = execution.committed(before, self._revision)
         if before is None:
-            after = self._new_phases.setdefault(after, after)
-        stamped = replace(execution, revision=self._revision, phases=after)
-        self._put_rows(before, stamped)
+            phases = self._new_phases.setdefault(stamped.phases, stamped.phases)
+            stamped = replace(stamped, phases=phases)
+        changed = _changed_phases(before, stamped)
+        self._put_rows(before, stamped, changed)
         self._stamped.append(stamped)
         self._add_entry(before, stamped, changed)
 
-    def _put_rows(self, before: Execution | None, execution: Execution) -> None:
+    def _put_rows(
+        self, before: Execution | None, execution: Execution, changed: Sequence[int]
+    ) -> None:
         key, spec = execution.key, execution.spec
         if before is None:
             self._add(st.ADD_EXECUTION, rows.execution_row(execution))
@@ -169,7 +169,7 @@ class _Preparation:
                 self._add(st.ADD_REPO, repo)
         else:
             self._add(st.CHANGE_EXECUTION, (*rows.execution_changes(execution), *key))
-        for position in _changed_phases(before, execution):
+        for position in changed:
             phase = execution.phases[position]
             if before is None:
                 self._add(st.ADD_PHASE, rows.phase_row(key, position, phase))
