@@ -77,7 +77,7 @@ async def _copy(table: Table, of: Run, into: Run) -> int:
     columns = tuple(table.columns.keys())
     insert = Statement(Action.INSERT, table, columns, tuple(table.primary_key.columns.keys()))
     copied = 0
-    async for rows in _pages(table, of):
+    async for (rows,) in _pages(table, of):
         await into(partial(run_rows, rows={insert: rows}))
         copied += len(rows)
     return copied
@@ -85,23 +85,17 @@ async def _copy(table: Table, of: Run, into: Run) -> int:
 
 async def _check(table: Table, of: Run, into: Run) -> None:
     """Raise `CannotCopy` unless both have the same rows, one by one."""
-    after: Row | None = None
-    while True:
-        page = partial(_page, table, after)
-        rows = await of(page)
-        if await into(page) != rows:
+    async for read, stored in _pages(table, of, into):
+        if stored != read:
             raise CannotCopy(f"what was stored in {table.name} is not what was read")
-        if not rows:
-            return
-        after = _key_of(table, rows[-1])
 
 
-async def _pages(table: Table, of: Run) -> AsyncIterator[Sequence[Row]]:
-    """Yield all rows in the order of their key, some at a time."""
+async def _pages(table: Table, *runs: Run) -> AsyncIterator[Sequence[Sequence[Row]]]:
+    """Yield all rows in the order of their key, some at a time, as each of *runs* has them."""
     after: Row | None = None
-    while rows := await of(partial(_page, table, after)):
-        yield rows
-        after = _key_of(table, rows[-1])
+    while any(pages := [await run(partial(_page, table, after)) for run in runs]):
+        yield pages
+        after = _key_of(table, pages[0][-1])
 
 
 def _key_of(table: Table, row: Row) -> Row:
