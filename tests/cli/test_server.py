@@ -201,6 +201,16 @@ def test_the_version_of_the_database_is_printed(
     assert json.loads(program("db", "version", "-o", "json").out) == {"version": "0001"}
 
 
+def test_a_database_that_is_not_there_has_no_version(program: Program, tmp_path: Path) -> None:
+    """An empty line looked like a defect."""
+    ended = program("db", "version", "--db", "nowhere.db")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("no tables yet; `phaseline db upgrade` makes them")
+    answered = program("db", "version", "--db", "nowhere.db", "-o", "json")
+    assert json.loads(answered.out) == {"version": ""}
+    assert not (tmp_path / "nowhere.db").exists()
+
+
 def test_a_database_that_is_away_is_unavailable(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,7 +95,7 @@ def _told_to(session: Session) -> Iterator[None]:
     except KeyboardInterrupt:
         session.interrupted()
     except BrokenPipeError:
-        session.cut_off()
+        raise  # as from a help, which is printed before there is a session
     except (PhaselineError, Refused, OSError) as error:
         session.fail(error)
 

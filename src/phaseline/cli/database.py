@@ -20,6 +20,8 @@ Database = Annotated[
     ),
 ]
 
+_NO_TABLES = "no tables yet; `phaseline db upgrade` makes them, and so does a server at its start"
+
 
 async def upgrade(session: Session, db: Database = None) -> None:
     """Bring the tables to the version of this program; a server does so at its start."""
@@ -31,12 +33,12 @@ async def upgrade(session: Session, db: Database = None) -> None:
 
 
 async def version(session: Session, db: Database = None) -> None:
-    """Print the version of the tables; empty if there are none yet."""
+    """Print the version of the tables, if there are any yet."""
     from phaseline import serve
 
     with _refusals():
         found = await serve.database_version(session.settings_with(db=db))
-    session.output.facts({"version": found}, found)
+    session.output.facts({"version": found}, found or _NO_TABLES)
 
 
 async def copy(

@@ -20,12 +20,15 @@ class ExitCode(IntEnum):
     CREDENTIALS = 6
     OTHER = 7
     INTERRUPTED = 130
+    #: Nobody reads what it prints any more: as the shell tells of one that SIGPIPE ended.
+    CUT_OFF = 141
 
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the execution that was watched failed or was cancelled; 2 wrong usage "
     "or argument; 3 not found; 4 not possible as things are; 5 unavailable or over a limit, try "
-    "again later; 6 credentials; 7 anything else; 130 interrupted."
+    "again later; 6 credentials; 7 anything else; 130 interrupted; 141 the output was not "
+    "read to its end."
 )
 
 

@@ -117,6 +117,11 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.INTERRUPTED
     except _ClickException as error:
         return _misused(error)
+    except SystemExit as error:
+        # So typer, which does not let it through, ends a command whose output nobody reads.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return _cut_off()
     except Exception:  # noqa: BLE001 - the edge: a defect of ours gets its own code
         import traceback
 
@@ -146,6 +151,12 @@ def _group(app: typer.Typer, name: str, panel: str, help: str) -> typer.Typer:
     result = typer.Typer(rich_markup_mode="rich", help=help, epilog=EXIT_CODES)
     app.add_typer(result, name=name, rich_help_panel=panel)
     return result
+
+
+def _cut_off() -> int:
+    # Python would otherwise complain once more when it flushes stdout at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.CUT_OFF
 
 
 def _misused(error: BaseException) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -101,12 +100,6 @@ class Session:
         """End at the user's wish."""
         _complain(self.parting)
         raise typer.Exit(ExitCode.INTERRUPTED)
-
-    def cut_off(self) -> NoReturn:
-        """End because nobody reads what is printed any more."""
-        # Python would otherwise complain once more when it flushes stdout at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(ExitCode.OTHER)
 
 
 def credentials(settings: Settings) -> tuple[str | None, bytes | None]:
