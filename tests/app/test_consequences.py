@@ -9,9 +9,11 @@ import pytest
 from phaseline.app.prices import Price
 from phaseline.domain.errors import FailedPrecondition
 from phaseline.domain.failure import FailureKind
+from phaseline.domain.ids import Key
 from phaseline.domain.report import DirectiveAction
 from phaseline.domain.usage import ModelUsage
 from phaseline.domain.workflow import InputSpec
+from phaseline.store import working
 from tests.support import make
 from tests.support.app import App, opened
 from tests.support.make import DONE, MINUTE, ONCE, SECOND, SILENCE, phase_spec
@@ -237,6 +239,25 @@ class TestBudgets:
         with pytest.raises(FailedPrecondition) as caught:
             await app.retry("child")
         assert caught.value.reason == "PARENT_NOT_ACTIVE"
+
+    async def test_count_again_after_a_whole_tree_has_left_memory(
+        self, app: App, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(working, "_KEPT_ENDED", 0)
+        await app.apply([phase_spec(retry_policy=ONCE)])
+        await app.start("root", max_budget_nanos=10)
+        lease = await app.lease_one()
+        await app.start("child", lease_token=lease.lease_token)
+        await app.run(make.broken(), usage_by_model=make.spent(3))
+        await app.report(lease, make.broken(), usage_by_model=make.spent(1))
+        assert not app.store.working.get(Key("default", "root"))
+        await app.retry("root")
+        await app.retry("child")
+        root, child = await app.lease(2)
+        assert (root.remaining_budget_nanos, child.remaining_budget_nanos) == (6, 6)
+        await app.report(root, DONE)
+        await app.report(child, make.released())
+        assert (await app.lease_one()).remaining_budget_nanos == 6
 
     async def test_raised_by_a_retry_are_new(self, app: App) -> None:
         await app.apply(2, max_budget_nanos=10)

@@ -18,7 +18,7 @@ from phaseline.domain.execution import NO_CONTENT, Content, Execution
 from phaseline.domain.ids import Key
 from phaseline.domain.payload import text_payload
 from phaseline.domain.report import Completed, DirectiveAction, OperationReport
-from phaseline.store import following
+from phaseline.store import following, working
 from tests.support import make
 from tests.support.app import App, opened
 from tests.support.clock import turns
@@ -253,6 +253,22 @@ async def test_nothing_is_left_of_what_another_server_deleted(apps: list[App]) -
     await two.start("e1")
     assert (await one.store.reads.content(key)).task == ""
     assert (await two.store.reads.content(key)).task == ""
+
+
+async def test_the_budget_of_an_ended_parent_counts_for_who_takes_in_much_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was forgotten as one of those that ended long ago, before its child was taken in."""
+    monkeypatch.setattr(following.Following, "tell", lambda _: None)
+    monkeypatch.setattr(following, "_BACKSTOP_SECONDS", 3600.0)
+    monkeypatch.setattr(working, "_KEPT_ENDED", 0)
+    async with opened(tmp_path / "db") as one, opened(tmp_path / "db", one.clock) as two:
+        await one.apply()
+        await one.start("root", max_budget_nanos=10)
+        lease = await one.lease_one()
+        await one.start("child", lease_token=lease.lease_token)
+        await one.report(lease, DONE, usage_by_model=make.spent(4))
+        assert (await two.lease_one()).remaining_budget_nanos == 6
 
 
 async def test_others_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from phaseline.domain.execution import Execution
 from phaseline.domain.ids import Key
 from phaseline.domain.report import Outcome
 from phaseline.domain.workflow import RetryPolicy
+from phaseline.store import working
 from phaseline.store.load import read_active
 from phaseline.store.working import Working
 from tests.support import make
@@ -38,6 +39,12 @@ NAMES = [f"e{number}" for number in range(6)]
 CONTROLS = ["start", "pause", "resume", "retry", "purge"]
 ANY_NAME = st.sampled_from(NAMES)
 MAX_ACTIVE = 4
+
+
+@pytest.fixture(autouse=True)
+def _few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what has ended leave memory soon."""
+    monkeypatch.setattr(working, "_KEPT_ENDED", 1)
 
 
 class Stored(RuleBasedStateMachine):
@@ -170,6 +177,10 @@ class Stored(RuleBasedStateMachine):
                 phase.epoch for phase in modelled.phases
             ]
 
+    @invariant()
+    def memory_has_whose_budgets_count(self) -> None:
+        _check_above(self.app.store.working)
+
     def teardown(self) -> None:
         self._run(self.stack.aclose())
         self.runner.close()
@@ -259,8 +270,16 @@ async def _check_memory(app: App) -> None:
     assert {group: set(line) for group, line in ours.waiting.items()} == {
         group: set(line) for group, line in theirs.waiting.items()
     }
+    _check_above(known)
     anything = make.lease_request("look")
     assert set(ours.ready.take("default", anything)) == set(theirs.ready.take("default", anything))
+
+
+def _check_above(known: Working) -> None:
+    """Check that memory has all who are above active executions, also those that have ended."""
+    for key, execution in known.executions.items():
+        for ancestor in execution.spec.ancestor_execution_ids:
+            assert known.get(Key(key.workspace_id, ancestor)) is not None
 
 
 def _unheld(working: Working) -> dict[Key, Execution]:

@@ -74,10 +74,11 @@ class Replica:
         entries = self._read_entries(connection, place.head, fresh)
         # Nothing is waited for from here on, so that nobody sees a half of it.
         self._forget(touched, fresh)
-        for key in touched.executions:
-            if key in fresh:
-                known = working.get(key)
-                working.adopt(_still_held(known, fresh[key]), known)
+        # What is active first: who is above it stays in memory, others that ended may go at once.
+        there = [key for key in touched.executions if key in fresh]
+        for key in sorted(there, key=lambda key: fresh[key].done):
+            known = working.get(key)
+            working.adopt(_still_held(known, fresh[key]), known)
         self._have_come_to(place, entries)
 
     def _start_over(self, connection: Connection, place: Place) -> None:
