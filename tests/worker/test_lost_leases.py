@@ -7,7 +7,7 @@ from phaseline.domain.errors import InvalidArgument, Unavailable
 from phaseline.domain.report import Completed
 from phaseline.worker.context import Context, StopReason
 from tests.support.source import ABANDON, CANCEL, assignment
-from tests.support.worker import Rig, until_stopped, waits
+from tests.support.worker import Rig, Stubborn, until_stopped, waits
 
 
 async def test_a_lost_lease_stops_the_handler_and_nothing_more_is_reported(rig: Rig) -> None:
@@ -198,3 +198,37 @@ async def test_a_server_that_asks_for_no_heartbeat_gets_a_sensible_one(rig: Rig)
         await rig.passes(30)
 
     assert 3 <= len(rig.source.reports_of(given)) <= 5
+
+
+async def test_a_lease_that_ended_while_the_server_paused_is_not_given_back(rig: Rig) -> None:
+    """Whatever its handler makes of it, and however the worker ends: another may have the phase."""
+    stubborn = Stubborn()
+    rig.handles()(stubborn)
+
+    async with rig.running() as runner:
+        rig.source.answers.clear()
+        given = await rig.runs()
+        await rig.passes(31)
+        stubborn.relents.set()
+        runner.stop()
+        runner.stop()
+        rig.source.answers.set()
+        await rig.passes(1)
+
+        assert rig.ended.done()
+    assert [report.outcome for report in rig.source.reports_of(given)] == [None]
+
+
+async def test_a_lease_that_ended_unnoticed_is_not_given_back(rig: Rig) -> None:
+    """The worker's process stood still, and was told to end at once before its alarms rang."""
+    rig.handles()(until_stopped)
+
+    async with rig.running() as runner:
+        given = await rig.runs()
+        runner.stop()
+        rig.clock.pass_(timedelta(seconds=31))
+        runner.stop()
+        await rig.passes(1)
+
+        assert rig.ended.done()
+    assert rig.source.reports_of(given) == []

@@ -42,6 +42,8 @@ _TIMEOUT_LEAD = 1.0
 #: Of the grace after CANCEL, how much a handler may take; the rest is for the report.
 _GRACE_SHARE = 0.8
 
+_TOO_LATE = "not renewed in time"
+
 #: A stop overrules those before it.
 _ORDER = (StopReason.DRAINING, StopReason.TIMED_OUT, StopReason.CANCELLED, StopReason.LOST)
 
@@ -108,7 +110,7 @@ class Attempt:
         if self.outcome is not None or self.is_over:
             return
         if now >= self._expires_at:
-            self.lose("not renewed in time")
+            self.lose(_TOO_LATE)
         elif self.context.cancelled and now >= self._give_up_at:
             self.give_up()
         else:
@@ -155,7 +157,11 @@ class Attempt:
             self.kill()
 
     def give_up(self) -> None:
-        """Report that it stopped, whether its handler has ended or not."""
+        """Report that it stopped, whether its handler has ended or not; too late, report nothing."""
+        if self.outcome is None and self._clock.time() >= self._expires_at:
+            # The worker stood still, and was told to end before its alarm could ring.
+            self.lose(_TOO_LATE)
+            return
         self.finish(self.stopped())
         if self.context.stop_reason is StopReason.CANCELLED:
             # Its time to end by itself is over.
