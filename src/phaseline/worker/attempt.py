@@ -157,7 +157,7 @@ class Attempt:
             self.kill()
 
     def give_up(self) -> None:
-        """Report that it stopped, whether its handler has ended or not; too late, report nothing."""
+        """Report that it stopped, its handler ended or not; when it is too late, report nothing."""
         if self.outcome is None and self._clock.time() >= self._expires_at:
             # The worker stood still, and was told to end before its alarm could ring.
             self.lose(_TOO_LATE)
