@@ -43,6 +43,10 @@ class Databases:
         self._run(lambda: _emptied(url))
         self._free.append(url)
 
+    def remove(self, url: str) -> None:
+        """Drop one that holds too much to be emptied; nobody may be connected."""
+        self._run(lambda: self._dropped([url.rpartition("/")[2]]))
+
     def drop(self) -> None:
         """Drop all that were made."""
         names = [url.rpartition("/")[2] for url in self._free]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, Table, exists, literal, or_, select
+from sqlalchemy import ColumnElement, FromClause, Table, literal, or_, select
 
 from phaseline.app.queries import ExecutionFilter, ExecutionQuery
 from phaseline.store import rows
@@ -33,8 +33,8 @@ class Part(msgspec.Struct, frozen=True):
     conditions: Conditions
     #: Together they come past all.
     walks: Sequence[Walk]
-    #: Set if several come past the same: one way to all, in no order, and past some twice.
-    together: Walk | None = None
+    #: Whether several may come past the same.
+    overlaps: bool = False
 
 
 def parts(workspace_id: str, matching: ExecutionFilter) -> list[Part]:
@@ -107,8 +107,7 @@ def _repos(workspace_id: str, repos: Sequence[str]) -> Iterator[Part]:
     if distinct:
         has = _tagged(other, workspace_id, [other.c.repo.in_(distinct)])
         walks = [Walk([c.repo == repo], execution_repos) for repo in distinct]
-        together = Walk([c.repo.in_(distinct)], execution_repos)
-        yield Part(has, walks, together if len(distinct) > 1 else None)
+        yield Part(has, walks, overlaps=len(distinct) > 1)
 
 
 def _statuses(matching: ExecutionFilter) -> Iterator[Part]:
@@ -127,13 +126,12 @@ def _walk(name: str, value: str) -> Walk:
 
 def _tagged(table: FromClause, workspace_id: str, own: Conditions) -> Conditions:
     tag = table.c
-    return [
-        exists(
-            select(literal(1)).where(
-                tag.workspace_id == workspace_id,
-                *own,
-                tag.created_at == _e.created_at,
-                tag.execution_id == _e.execution_id,
-            )
-        )
-    ]
+    found = select(literal(1)).where(
+        tag.workspace_id == workspace_id,
+        *own,
+        tag.created_at == _e.created_at,
+        tag.execution_id == _e.execution_id,
+    )
+    # Not by EXISTS, which PostgreSQL makes a join of: it takes the time and the id for independent
+    # of one another, expects next to no row of it, and would rather read all than go in order.
+    return [found.limit(1).scalar_subquery().is_not(None)]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Executable,
     ScalarSelect,
     Select,
@@ -31,14 +31,14 @@ from phaseline.domain.execution import Execution
 from phaseline.store import rows
 from phaseline.store.filtering import Conditions, Part, Walk, common, parts
 from phaseline.store.tables import execution_counts, executions
-from phaseline.store.unindexed import unindexed
+from phaseline.store.unindexed import unindexed, unsorted
 
 #: Matches that are counted where no counter is kept.
 MOST_COUNTED = 10_000
 #: Executions that are looked at, one by one, to count those that other filters let through.
 MOST_LOOKED_AT = 5_000
 # Of each of several filters as many matches are counted, to see which has fewest.
-_MOST_PROBED = 1_000
+_MOST_PROBED = MOST_LOOKED_AT
 
 _e = executions.c
 # What else than the time of creation a list can be ordered by.
@@ -145,7 +145,7 @@ class Listing:
     def _sorted(self) -> Select[Any]:
         """Return the same, looked up one by one and sorted."""
         keys = self._merged(self._first, self._walks(self._first, self._rest))
-        return self._by(unindexed(_e[_COLUMNS[self._query.order]]), self._with(keys))
+        return self._by(unsorted(_e[_COLUMNS[self._query.order]]), self._with(keys))
 
     def _by(self, by: ColumnElement[Any], found: Select[Any]) -> Select[Any]:
         if self._query.after is not None:
@@ -172,13 +172,6 @@ class Listing:
 
     def _ids(self, part: Part, *, most: int) -> Select[Any]:
         """Return the select of the ids of at most so many that match *part*."""
-        if part.together is not None:
-            (together,) = self._walks(msgspec.structs.replace(part, walks=[part.together]))
-            return (
-                together.with_only_columns(part.together.table.c.execution_id)
-                .distinct()
-                .limit(most)
-            )
         # The ids alone: with them an index knows all that is asked.
         ids = [
             walk.with_only_columns(way.table.c.execution_id)
@@ -187,7 +180,7 @@ class Listing:
         if len(ids) == 1:
             return ids[0].limit(most)
         some = [select(each.limit(most).subquery()) for each in ids]
-        return select(union_all(*some).subquery()).limit(most)
+        return select(_together(part, some).subquery()).limit(most)
 
     def _counted(self, part: Part, most: int) -> ScalarSelect[int]:
         """Return how many match *part*, or one more than *most*."""
@@ -197,7 +190,7 @@ class Listing:
     def _merged(self, part: Part, walks: Sequence[Select[Any]]) -> Subquery:
         if len(walks) == 1:
             return walks[0].subquery()
-        return (union_all if part.together is None else union)(*walks).subquery()
+        return _together(part, walks).subquery()
 
     def _with(self, keys: Subquery) -> Select[Any]:
         """Return the select of the executions of *keys*."""
@@ -221,12 +214,17 @@ class Listing:
 
     def _ordered(self, keys: Select[Any], *, is_scattered: bool = False) -> Select[Any]:
         created, name = keys.selected_columns
-        return keys.order_by(*self._order(unindexed(created) if is_scattered else created, name))
+        return keys.order_by(*self._order(unsorted(created) if is_scattered else created, name))
 
     def _order(self, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
         if self._query.order is Order.CREATED_AT_ASC:
             return list(columns)
         return [column.desc() for column in columns]
+
+
+def _together(part: Part, walks: Sequence[Select[Any]]) -> CompoundSelect[Any]:
+    """Return all that *walks* along *part* come past, each once."""
+    return (union if part.overlaps else union_all)(*walks)
 
 
 def position_of(order: Order, execution: Execution) -> Position:

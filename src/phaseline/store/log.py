@@ -29,6 +29,7 @@ from phaseline.store.load import read_executions
 from phaseline.store.nesting import is_below
 from phaseline.store.reads import Memory, Readable, Snapshots
 from phaseline.store.tables import IS_ACTIVE
+from phaseline.store.unindexed import unsorted
 from phaseline.store.working import Working
 
 _c = tables.changes.c
@@ -119,10 +120,11 @@ class TableLog:
             spec = self._spec(connection, key)
             if spec is None:
                 return ()
+            name = unsorted(_e.execution_id)
             statement = (
                 select(_e.execution_id)
-                .where(*is_below(spec), _e.execution_id > after_id)
-                .order_by(_e.execution_id)
+                .where(*is_below(spec), name > after_id)
+                .order_by(name)
                 .limit(limit)
             )
             ids = connection.execute(statement).scalars()
