@@ -20,6 +20,14 @@ from typing import Self
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 _PATIENCE = 15.0
 
+# Done by the new program. Code that runs between fork and exec (`preexec_fn`) waits for ever for a
+# lock that one of the threads held that gRPC has in the process of the tests: they are not forked.
+_ON_ITS_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "phaseline", *sys.argv[1:]])
+"""
+
 
 class Terminal:
     """
@@ -32,14 +40,13 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "phaseline", *arguments],
+            [sys.executable, "-S", "-c", _ON_ITS_TERMINAL, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env={**os.environ, "TERM": "xterm-256color", **environment},
             # A session of its own, so that Ctrl-C on this terminal reaches it and nobody else.
             start_new_session=True,
-            preexec_fn=_take_the_terminal,
         )
         os.close(theirs)
         self.raw = b""
@@ -94,7 +101,3 @@ class Terminal:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         os.close(self._ours)
-
-
-def _take_the_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
