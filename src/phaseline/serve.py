@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from ipaddress import ip_address
@@ -268,26 +268,7 @@ class Server:
         self._watching = Watching(_shared(settings, core))
         self._health = Health(lambda: core.writer.is_well)
         self._grpc, self.port = build_server(
-            {
-                _SERVICE + "ExecutionService": self._execution_servicers(settings, core, limits),
-                _SERVICE + "WorkflowService": (
-                    WorkflowService(
-                        Workflows(core.writer, core.store.reads, signer=core.signer, limits=limits)
-                    ),
-                ),
-                _SERVICE + "WorkerService": (
-                    WorkerService(
-                        self.work,
-                        clock=core.clock,
-                        draining=self._draining,
-                        defaults=LeaseDefaults(settings.leases.wait, settings.leases.duration),
-                        sizes=_sizes(settings),
-                    ),
-                ),
-                _SERVICE + "ArtifactService": (
-                    ArtifactService(Artifacts(core.store.reads, signer=core.signer)),
-                ),
-            },
+            self._servicers(settings, core, limits),
             self._health,
             Options(
                 settings.listen,
@@ -300,6 +281,30 @@ class Server:
             authenticator,
             core.points,
         )
+
+    def _servicers(
+        self, settings: Settings, core: _Core, limits: Limits
+    ) -> Mapping[str, Sequence[object]]:
+        return {
+            _SERVICE + "ExecutionService": self._execution_servicers(settings, core, limits),
+            _SERVICE + "WorkflowService": (
+                WorkflowService(
+                    Workflows(core.writer, core.store.reads, signer=core.signer, limits=limits)
+                ),
+            ),
+            _SERVICE + "WorkerService": (
+                WorkerService(
+                    self.work,
+                    clock=core.clock,
+                    draining=self._draining,
+                    defaults=LeaseDefaults(settings.leases.wait, settings.leases.duration),
+                    sizes=_sizes(settings),
+                ),
+            ),
+            _SERVICE + "ArtifactService": (
+                ArtifactService(Artifacts(core.store.reads, signer=core.signer)),
+            ),
+        }
 
     def _execution_servicers(
         self, settings: Settings, core: _Core, limits: Limits

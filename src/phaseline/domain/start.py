@@ -110,31 +110,8 @@ def start(
         given.name: given.default_value for given in workflow.spec.inputs if given.default_value
     } | dict(request.inputs)
     content = _content(request, inputs)
-    above = place.ancestor_execution_ids
-    spec = ExecutionSpec(
-        workspace_id=place.workspace_id,
-        execution_id=place.execution_id,
-        created_at=now,
-        parent_execution_id=above[-1] if above else "",
-        root_execution_id=above[0] if above else place.execution_id,
-        ancestor_execution_ids=above,
-        step_key=request.step_key,
-        batch_id=place.batch_id,
-        session_id=request.session_id,
-        user_id=request.user_id,
-        responder_id=request.responder_id,
-        chat_message_id=request.chat_message_id,
-        repos=request.repos,
-        labels=request.labels or _NO_LABELS,
-        queue_name=request.queue_name or workflow.queue_name,
-        concurrency_key=_concurrency_key(request, workflow, place, inputs),
-        priority=request.priority,
-        deployment_id=request.deployment_id,
-        start_at=request.start_at if request.start_at and request.start_at > now else None,
-        output_schema_name=request.output_schema_name or workflow.spec.output_schema_name,
-        traceparent=request.traceparent,
-        has_content=content != NO_CONTENT,
-    )
+    key = _concurrency_key(request, workflow, place, inputs)
+    spec = _spec(request, workflow, place, now, key=key, has_content=content != NO_CONTENT)
     execution = Execution(
         key=Key(place.workspace_id, place.execution_id),
         spec=spec,
@@ -152,6 +129,42 @@ def start(
         admitted=workflow.spec.concurrency is None,
     )
     return settle(execution, now), content
+
+
+def _spec(
+    request: StartRequest,
+    workflow: Workflow,
+    place: Place,
+    now: datetime,
+    *,
+    key: str,
+    has_content: bool,
+) -> ExecutionSpec:
+    above = place.ancestor_execution_ids
+    return ExecutionSpec(
+        workspace_id=place.workspace_id,
+        execution_id=place.execution_id,
+        created_at=now,
+        parent_execution_id=above[-1] if above else "",
+        root_execution_id=above[0] if above else place.execution_id,
+        ancestor_execution_ids=above,
+        step_key=request.step_key,
+        batch_id=place.batch_id,
+        session_id=request.session_id,
+        user_id=request.user_id,
+        responder_id=request.responder_id,
+        chat_message_id=request.chat_message_id,
+        repos=request.repos,
+        labels=request.labels or _NO_LABELS,
+        queue_name=request.queue_name or workflow.queue_name,
+        concurrency_key=key,
+        priority=request.priority,
+        deployment_id=request.deployment_id,
+        start_at=request.start_at if request.start_at and request.start_at > now else None,
+        output_schema_name=request.output_schema_name or workflow.spec.output_schema_name,
+        traceparent=request.traceparent,
+        has_content=has_content,
+    )
 
 
 def _content(request: StartRequest, inputs: Mapping[str, str]) -> Content:
