@@ -1,22 +1,19 @@
-"""Starting, reading, awaiting and stopping executions."""
+"""Starting, reading and awaiting executions."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 
 import msgspec
 
 from phaseline.app.caller import Caller
 from phaseline.app.changes import Feed
-from phaseline.app.controlling import Control, Controlled, Move, cancelling
 from phaseline.app.idempotency import Idempotency
 from phaseline.app.leasing import LeaseTokens
 from phaseline.app.limits import Limits
 from phaseline.app.ports import (
     Clock,
-    Committed,
     Detail,
     Entropy,
     Reads,
@@ -208,42 +205,6 @@ class Executions:
         except TimeoutError:
             satisfied = False
         return Waited(await self.get(caller, execution_id, full=full), satisfied)
-
-    async def cancel(
-        self,
-        caller: Caller,
-        execution_id: str,
-        *,
-        reason: str,
-        grace: timedelta,
-        request_id: str = "",
-        digest: bytes = b"",
-    ) -> Committed[Controlled]:
-        """Stop an execution and its active descendants; one that has ended is left as it is."""
-        move = cancelling(caller.subject, reason, grace)
-        return await self._control(
-            caller, execution_id, "Cancel", move, request_id, digest, on_tree=True
-        )
-
-    async def _control(
-        self,
-        caller: Caller,
-        execution_id: str,
-        method: str,
-        move: Move,
-        request_id: str,
-        digest: bytes,
-        *,
-        on_tree: bool = False,
-    ) -> Committed[Controlled]:
-        return await self._writer.post(
-            Control(
-                Key(caller.workspace_id, execution_id),
-                Idempotency(caller.workspace_id, method, request_id, digest),
-                move,
-                on_tree,
-            )
-        )
 
     async def _reached(self, caller: Caller, key: Key, after_revision: int) -> bool:
         while True:
