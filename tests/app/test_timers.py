@@ -1,7 +1,6 @@
 """Timers run when something is due, and survive what must not end them."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
@@ -91,10 +90,8 @@ async def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
     with capture_logs():
         yield
-    logging.disable(logging.NOTSET)
 
 
 async def test_they_tick_at_once_and_then_sleep(rig: Rig) -> None:

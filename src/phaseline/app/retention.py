@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from phaseline.app.consequences import Changes
 from phaseline.app.ports import Clock, Decision, Needs, View, Writer
@@ -17,7 +17,7 @@ from phaseline.domain.execution import Execution
 from phaseline.domain.ids import Key
 from phaseline.domain.purge import purge
 
-_log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 # Of one transaction, so that none holds up those that callers wait for.
 _EXECUTIONS_AT_ONCE = 50
@@ -125,9 +125,9 @@ class Retention:
             try:
                 await self.sweep()
             except Unavailable:
-                _log.warning("retention waits for the store")
-            except Exception:  # noqa: BLE001 -- the edge of a background loop
-                _log.exception("retention broke")
+                log.warning("retention waits", why="the store is away")
+            except Exception:
+                log.exception("retention broke")
             await asyncio.sleep(_PAUSE.total_seconds())
 
     async def sweep(self) -> None:

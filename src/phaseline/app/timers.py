@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from datetime import datetime, timedelta
 from typing import Protocol
+
+import structlog
 
 from phaseline.app.controlling import FindDue, Tick
 from phaseline.app.ports import Clock, Entropy, Writer
 from phaseline.domain.errors import Unavailable
 from phaseline.domain.ids import Key
 
-_log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 # Also the longest time that a due moment goes unseen if another process set it.
 _LONGEST_SLEEP = 1.0
@@ -46,11 +47,11 @@ class Timers:
                 await self._tick()
                 await self._sleep()
             except Unavailable:
-                _log.warning("timers wait for the store")
+                log.warning("timers wait", why="the store is away")
                 await asyncio.sleep(_LONGEST_SLEEP)
-            except Exception:  # noqa: BLE001 -- the edge of a background loop
+            except Exception:
                 # A defect must not end what every lease, retry and timeout depends on.
-                _log.exception("timers broke")
+                log.exception("timers broke")
                 await asyncio.sleep(_LONGEST_SLEEP)
 
     async def _tick(self) -> None:
@@ -62,8 +63,8 @@ class Timers:
             await self._writer.post(Tick(self._entropy.fraction, without))
         except Unavailable:
             raise
-        except Exception:  # noqa: BLE001 -- the edge of a background loop
-            _log.exception("time acts on one execution after the other")
+        except Exception:
+            log.exception("timers act one by one")
             await self._tick_each(without)
 
     async def _tick_each(self, without: frozenset[Key]) -> None:
@@ -75,7 +76,12 @@ class Timers:
             if isinstance(found, Unavailable):
                 raise found
             if isinstance(found, BaseException):
-                _log.error("time cannot act on %s", key.execution_id, exc_info=found)
+                log.error(
+                    "execution left alone",
+                    workspace_id=key.workspace_id,
+                    execution_id=key.execution_id,
+                    exc_info=found,
+                )
                 self._broken[key] = self._clock.now() + _LEFT_ALONE
 
     async def _sleep(self) -> None:
