@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from math import inf
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import structlog
 
@@ -239,6 +239,8 @@ class Attempt:
                 self.lose(str(directive.abandon_reason or "ended"))
             case DirectiveAction.CONTINUE | DirectiveAction.CANCEL:
                 self._go_on(report, directive, sent_at)
+            case _:
+                assert_never(directive.action)
 
     def refused(self, error: PhaselineError) -> None:
         """Do without a report that the server does not take at all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, timedelta
+from typing import assert_never
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
@@ -155,6 +156,8 @@ def _add_outcome(message: worker_service_pb2.PhaseReport, outcome: Outcome) -> N
             message.released.SetInParent()
             if outcome.delay:
                 message.released.delay.CopyFrom(duration(outcome.delay))
+        case _:
+            assert_never(outcome)
 
 
 def _operation_message(told: OperationReport) -> execution_pb2.Operation:
