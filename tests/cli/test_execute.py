@@ -159,3 +159,11 @@ def test_the_id_alone_has_no_other_form(program: Program, service: FakeService) 
     assert ended.code == 2
     assert ended.err.startswith("error: --quiet prints the id alone")
     assert service.requests("Execute") == []
+
+
+def test_what_is_only_checked_has_no_id(program: Program, service: FakeService) -> None:
+    """An empty line was printed for it."""
+    ended = program("execute", "repo-survey", "--quiet", "--validate-only")
+    assert ended.code == 2
+    assert ended.err.startswith("error: --quiet prints the id, and --validate-only starts nothing")
+    assert service.requests("Execute") == []

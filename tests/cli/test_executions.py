@@ -167,6 +167,15 @@ def test_all_pages_are_one_table(program: Program, service: FakeService) -> None
     ]
 
 
+@pytest.mark.parametrize("one", ["--page=2", "--page-token=t"])
+def test_all_pages_are_not_one_page(program: Program, service: FakeService, one: str) -> None:
+    """What was asked for besides was passed over without a word."""
+    ended = program("list", "--all", one)
+    assert ended.code == 2
+    assert ended.err.startswith("error: --all lists all pages")
+    assert service.requests("List") == []
+
+
 def test_an_unknown_status_is_wrong_usage(program: Program) -> None:
     ended = program("list", "--status", "done")
     assert ended.code == 2

@@ -87,7 +87,7 @@ def test_what_is_not_given_is_left_to_the_other_sources(
 
 def test_dev_has_a_worker_inside(program: Program, serving: Serving) -> None:
     ended = program(
-        *("dev", "--slots", "4", "--queue", "a", "--queue", "b", "-m", "colorsys"),
+        *("dev", "--slots", "4", "--queue", "a", "--queue-name", "b", "-m", "colorsys"),
     )
     assert ended.code == 0
     assert serving.registry is not None

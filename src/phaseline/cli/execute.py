@@ -158,6 +158,8 @@ async def execute(
 
     if quiet and session.form_given:
         raise Refused("--quiet prints the id alone: it cannot go with --output")
+    if quiet and validate_only:
+        raise Refused("--quiet prints the id, and --validate-only starts nothing that has one")
     fields = _fields(session, given, whose, how)
     fields["execution_id"] = execution_id
     async with session.connected() as client:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phaseline.cli import lookup
+from phaseline.cli.failures import Refused
 from phaseline.cli.options import ExecutionId, Filter, Order
 from phaseline.cli.session import Session
 
@@ -73,6 +74,8 @@ async def list_(
     """List executions, newest first."""
     from phaseline.v1 import execution_service_pb2 as service
 
+    if everything and (page is not None or page_token):
+        raise Refused("--all lists all pages: it cannot go with --page or --page-token")
     filter = which.message(session.now(), active_only=active_only)
     order = service.ExecutionOrder.Value(f"EXECUTION_ORDER_{order_by.name}")
     async with session.connected() as client:

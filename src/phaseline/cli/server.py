@@ -95,7 +95,12 @@ class Inside:
     ] = None
     queue: Annotated[
         list[str] | None,
-        typer.Option(help="Queue to take phases from; repeatable.", show_default=False),
+        typer.Option(
+            "--queue",
+            "--queue-name",
+            help="Queue to take phases from; repeatable; default by default.",
+            show_default=False,
+        ),
     ] = None
     module: Annotated[
         list[str] | None,
@@ -103,7 +108,6 @@ class Inside:
             "--module", "-m", help="Python module with handlers; repeatable.", show_default=False
         ),
     ] = None
-
     pass_environment: Annotated[
         list[str] | None,
         typer.Option(
