@@ -196,7 +196,7 @@ class Executions:
         """
         Return the execution once it is past *after_revision*, or terminal if that is 0.
 
-        Without waiting on once *limit* is over, which is entered here.
+        Once *limit*, which is entered here, is over, return it as it is then.
         """
         key = Key(caller.workspace_id, execution_id)
         try:

@@ -124,7 +124,7 @@ class Work:
         if more is not None and not self._draining.is_set():
             leasing = self._writer.post(LeaseMore(self._phases(caller, more)))
         try:
-            # One after the other: they are all answered by the time that the first one is.
+            # One after the other costs no time, since they are answered in this order.
             directives = [UNKNOWN_LEASE if one is None else (await one).answer for one in posted]
         except asyncio.CancelledError:
             if leasing is not None:

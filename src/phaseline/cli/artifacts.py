@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phaseline.cli import figures, lookup
-from phaseline.cli.failures import ExitCode, Refused
+from phaseline.cli.failures import Refused
 from phaseline.cli.options import ExecutionId
 from phaseline.cli.session import Session
 from phaseline.domain.errors import NotFound
@@ -61,8 +61,8 @@ async def get(
         found = await client.get_artifact(artifact_id)
     if found.content.HasField("uri"):
         session.output.text(found.content.uri)
-        raise typer.Exit(ExitCode.OK)
-    _write(session, found, output)
+    else:
+        _write(session, found, output)
 
 
 async def _artifact_id(client: Client, path: str) -> str:

@@ -100,7 +100,7 @@ def _handlers(
 
 def _arguments(options: Options) -> Sequence[tuple[str, Any]]:
     return (
-        # Off, or another server could take the same port and half of the calls.
+        # On by default: another server could take the same port and half of the calls, unseen.
         ("grpc.so_reuseport", int(options.shares_port)),
         ("grpc.max_receive_message_length", options.max_request_size),
         ("grpc.max_send_message_length", 16 * _MIB),
