@@ -44,14 +44,14 @@ class What:
     ] = ""
     workflow_id: Annotated[
         str,
-        typer.Option("--workflow", "--workflow-id", help="Workflow; imported-ADAPTER by default."),
+        typer.Option("--workflow-id", "--workflow", help="Workflow; imported-ADAPTER by default."),
     ] = ""
     model: Annotated[
         str, typer.Option(help="Model that was used, for agents that do not tell, as Codex.")
     ] = ""
     label: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Label; repeatable.", show_default=False),
+        typer.Option(metavar="KEY=VALUE", help="Label; repeatable.", show_default=False),
     ] = None
 
 

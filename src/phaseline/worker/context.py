@@ -49,7 +49,7 @@ class Context:
 
     Methods that tell something return at once: reports go out in the background, many in one call.
     They may be called in any thread, and are without effect once the attempt has ended. All may
-    raise `ValueError` for what the server would refuse.
+    raise `ValueError` for what the server would refuse, and `TypeError` for what JSON cannot say.
     """
 
     def __init__(self, assignment: Assignment, outbox: Outbox, clock: Clock) -> None:

@@ -11,14 +11,12 @@ from contextlib import suppress
 _PROCESSES = "/proc"
 _HAS_PROCESSES = os.path.exists(f"{_PROCESSES}/self/stat")
 
-
 #: The variable that holds the mark of a program.
 MARK = "PHASELINE_PROCESS_MARK"
 _VARIABLE = f"{MARK}=".encode()
 
 #: States of processes that have ended.
 _DEAD = ("Z", "X")
-
 
 #: How often, and in what seconds, it is looked whether all have died that were killed.
 _MOST_LOOKS = 50
