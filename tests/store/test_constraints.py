@@ -47,7 +47,7 @@ def execution(database: SqliteDatabase, **wrong: Any) -> None:
 
 
 def phase(database: SqliteDatabase, **wrong: Any) -> None:
-    put(database, st.ADD_PHASE, rows.phase_row(KEY, 0, PHASE), **wrong)
+    put(database, st.ADD_PHASE, (*KEY, *rows.phase_part(0, PHASE)), **wrong)
 
 
 def identity(database: SqliteDatabase, sql: str) -> None:

@@ -103,7 +103,8 @@ class Changes:
     def change(self, execution: Execution) -> None:
         """Take in a new version, with all that follows from it elsewhere."""
         before = self.execution(execution.key)
-        self._apply(execution)
+        self._put(execution, before)
+        self._pass_slot_on(execution)
         spent = execution.usage
         if before is not None:
             # The same object as long as nothing was spent in between.
@@ -111,7 +112,8 @@ class Changes:
         if spent != NO_USAGE:
             for ancestor in list(self.ancestors(execution)):
                 updated_at = max(ancestor.updated_at, self._view.now)
-                self._put(replace(ancestor, below=ancestor.below + spent, updated_at=updated_at))
+                below = ancestor.below + spent
+                self._put(replace(ancestor, below=below, updated_at=updated_at), ancestor)
             self._hold_budgets(execution)
 
     def change_if(self, before: Execution, after: Execution) -> None:
@@ -144,7 +146,7 @@ class Changes:
             # An execution keeps the version of its workflow, and so the limit that it was under.
             if limit is not None and self._taken(group) >= limit.max_running:
                 return
-            self._put(settle(replace(first, admitted=True), self._view.now))
+            self._put(settle(replace(first, admitted=True), self._view.now), first)
 
     def _first_waiting(self, group: Group) -> Execution | None:
         """Return who gets the next slot: the highest priority, then the oldest."""
@@ -161,13 +163,16 @@ class Changes:
         return self._view.admitted_count(group) + self._slots.get(group, 0)
 
     def _apply(self, execution: Execution) -> None:
-        self._put(execution)
+        self._put(execution, self.execution(execution.key))
+        self._pass_slot_on(execution)
+
+    def _pass_slot_on(self, execution: Execution) -> None:
+        """Give the slot of an execution that has ended to who waits for it."""
         if execution.done and execution.workflow.spec.concurrency is not None:
             self._admit(Group.of(execution))
 
-    def _put(self, execution: Execution) -> None:
+    def _put(self, execution: Execution, before: Execution | None) -> None:
         key = execution.key
-        before = self.execution(key)
         self._renewed.pop(key, None)
         self._changed[key] = execution
         was_active = before is not None and not before.done

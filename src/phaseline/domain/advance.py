@@ -105,6 +105,9 @@ def summed(execution: Execution, now: datetime) -> Execution:
     artifacts: list[str] = []
     tools: set[str] = set()
     for phase in execution.phases:
+        if not phase.epoch:
+            # Never leased: there is nothing of it to add up.
+            continue
         completed += is_completed(phase.status)
         if phase.attempt > 1:
             retries += phase.attempt - 1

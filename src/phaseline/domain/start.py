@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 import msgspec
 
@@ -21,6 +22,19 @@ from phaseline.domain.workflow import Workflow
 _MAX_REPOS = 32
 _MAX_PRIORITY = 100
 _KEY_LENGTH = 256
+_NAMES = (
+    "request_id",
+    "parent_execution_id",
+    "step_key",
+    "session_id",
+    "user_id",
+    "responder_id",
+    "chat_message_id",
+    "queue_name",
+    "deployment_id",
+    "output_schema_name",
+)
+_names_in = attrgetter(*_NAMES)
 #: One for all: an active execution keeps it.
 _NO_LABELS: Mapping[str, str] = {}
 
@@ -203,21 +217,12 @@ def _check_texts(request: StartRequest) -> Iterator[FieldViolation]:
         yield FieldViolation(
             "execution_id", 'must be 1 to 128 letters, digits, ".", "_", ":" and "-"'
         )
-    for name in (
-        "request_id",
-        "parent_execution_id",
-        "step_key",
-        "session_id",
-        "user_id",
-        "responder_id",
-        "chat_message_id",
-        "queue_name",
-        "deployment_id",
-        "output_schema_name",
-    ):
-        yield from text(name, getattr(request, name), ID_LENGTH)
+    for name, value in zip(_NAMES, _names_in(request), strict=True):
+        if len(value) > ID_LENGTH:
+            yield from text(name, value, ID_LENGTH)
     yield from text("concurrency_key", request.concurrency_key, _KEY_LENGTH)
-    yield from labels("labels", request.labels)
+    if request.labels:
+        yield from labels("labels", request.labels)
     if len(request.repos) > _MAX_REPOS:
         yield FieldViolation(
             "repos", f"must be at most {_MAX_REPOS}, there are {len(request.repos)}"

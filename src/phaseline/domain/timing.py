@@ -28,7 +28,8 @@ def next_moment(execution: Execution) -> datetime | None:
     due = None if is_stopping else _earlier(run_deadline(execution), execution.waits_until)
     for position, phase in enumerate(execution.phases):
         if phase.lease is not None:
-            due = _earlier(due, lease_end(phase.lease))
+            end = lease_end(phase.lease)
+            due = end if due is None or end < due else due
         elif (
             phase.next_attempt_at is not None
             and not is_stopping
@@ -67,9 +68,10 @@ def is_blocked(execution: Execution, position: int) -> bool:
     if not execution.admitted:
         return True
     phases = execution.phases
-    return not all(
-        is_completed(phases[other].status) for other in execution.workflow.dependencies[position]
-    )
+    for other in execution.workflow.dependencies[position]:
+        if not is_completed(phases[other].status):
+            return True
+    return False
 
 
 def begins_at(execution: Execution, phase: Phase) -> datetime | None:

@@ -75,7 +75,7 @@ class _Preparation:
         self._encoded: dict[Key, bytes] = {}
         self._operations: dict[Key, list[Operation]] = {}
         # What is started together has equal phases, and shares them for as long as it waits.
-        self._new_phases: dict[Sequence[Phase], tuple[Phase, ...]] = {}
+        self._new_phases: dict[tuple[Phase, ...], tuple[tuple[Phase, ...], list[rows.Row]]] = {}
 
     def run(self, housekeeping: Housekeeping) -> Prepared:
         place = Place(self._before.epoch, self._revision, self._before.commits + 1)
@@ -87,7 +87,8 @@ class _Preparation:
             self._add_version(key, execution)
         for key, execution in self._batch.renewed.items():
             before = self._batch.before[key]
-            self._put_rows(before, execution, _changed_phases(before, execution))
+            assert before is not None, "what is new is visible"
+            self._put_rows(execution, _changed_phases(before, execution))
             self._stamped.append(execution)
         self._add_payloads()
         self._add_counts()
@@ -148,33 +149,41 @@ class _Preparation:
 
     def _add_version(self, key: Key, execution: Execution) -> None:
         before = self._batch.before[key]
-        stamped = execution.committed(before, self._revision)
+        changed: Sequence[int] = range(len(execution.phases))
         if before is None:
-            phases = self._new_phases.setdefault(stamped.phases, stamped.phases)
-            stamped = replace(stamped, phases=phases)
-        changed = _changed_phases(before, stamped)
-        self._put_rows(before, stamped, changed)
-        self._stamped.append(stamped)
-        self._add_entry(before, stamped, changed)
-
-    def _put_rows(
-        self, before: Execution | None, execution: Execution, changed: Sequence[int]
-    ) -> None:
-        key, spec = execution.key, execution.spec
-        if before is None:
-            self._add(st.ADD_EXECUTION, rows.execution_row(execution))
-            for label in rows.label_rows(spec):
-                self._add(st.ADD_LABEL, label)
-            for repo in rows.repo_rows(spec):
-                self._add(st.ADD_REPO, repo)
+            execution = self._put_new_rows(execution)
         else:
-            self._add(st.CHANGE_EXECUTION, (*rows.execution_changes(execution), *key))
+            execution = execution.committed(before, self._revision)
+            changed = _changed_phases(before, execution)
+            self._put_rows(execution, changed)
+        self._stamped.append(execution)
+        self._add_entry(before, execution, changed)
+
+    def _put_new_rows(self, execution: Execution) -> Execution:
+        """Put in a new execution; return it as the commit leaves it."""
+        known = self._new_phases.get(execution.phases)
+        if known is None:
+            phases = execution.committed(None, self._revision).phases
+            known = phases, [rows.phase_part(at, phase) for at, phase in enumerate(phases)]
+            self._new_phases[execution.phases] = known
+        phases, parts = known
+        execution = replace(execution, revision=self._revision, phases=phases)
+        key, spec = execution.key, execution.spec
+        self._add(st.ADD_EXECUTION, rows.execution_row(execution))
+        for part in parts:
+            self._add(st.ADD_PHASE, (*key, *part))
+        for label in rows.label_rows(spec):
+            self._add(st.ADD_LABEL, label)
+        for repo in rows.repo_rows(spec):
+            self._add(st.ADD_REPO, repo)
+        return execution
+
+    def _put_rows(self, execution: Execution, changed: Sequence[int]) -> None:
+        key = execution.key
+        self._add(st.CHANGE_EXECUTION, (*rows.execution_changes(execution), *key))
         for position in changed:
             phase = execution.phases[position]
-            if before is None:
-                self._add(st.ADD_PHASE, rows.phase_row(key, position, phase))
-            else:
-                self._add(st.CHANGE_PHASE, (*rows.phase_changes(phase), *key, position))
+            self._add(st.CHANGE_PHASE, (*rows.phase_changes(phase), *key, position))
 
     def _add_entry(
         self, before: Execution | None, execution: Execution, changed: Sequence[int]
@@ -270,10 +279,8 @@ class _Preparation:
         return encoded
 
 
-def _changed_phases(before: Execution | None, after: Execution) -> Sequence[int]:
+def _changed_phases(before: Execution, after: Execution) -> Sequence[int]:
     """Return the positions of the phases that differ; a phase that does not is the same object."""
-    if before is None:
-        return range(len(after.phases))
     return [
         position
         for position, phase in enumerate(after.phases)
@@ -293,4 +300,5 @@ def _has_payload(operation: Operation) -> bool:
 
 
 def _counter_of(execution: Execution) -> tuple[str, str, str]:
-    return execution.spec.workspace_id, execution.workflow.workflow_id, execution.status.value
+    workspace_id, workflow_id = execution.spec.workspace_id, execution.workflow.workflow_id
+    return workspace_id, workflow_id, rows.TEXTS[execution.status]

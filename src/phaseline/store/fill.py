@@ -170,7 +170,7 @@ def _store_old(ended: Sequence[Execution], connection: Connection) -> None:
         key, spec = execution.key, execution.spec
         table[st.ADD_EXECUTION].append(rows.execution_row(execution))
         for position, phase in enumerate(phases):
-            table[st.ADD_PHASE].append(rows.phase_row(key, position, phase))
+            table[st.ADD_PHASE].append((*key, *rows.phase_part(position, phase)))
             if phase.output_size is not None:
                 slot = Slot(key, position)
                 table[st.PUT_PAYLOAD].append(rows.payload_row(slot, "output", samples.OUTPUT))

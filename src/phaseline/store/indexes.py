@@ -75,7 +75,9 @@ class Indexes:
     def _replace_leases(self, before: Execution | None, after: Execution | None) -> None:
         execution = after or before
         assert execution is not None
-        for position in range(len(execution.phases)):
+        for position, phase in enumerate(execution.phases):
+            if before is not None and after is not None and before.phases[position] is phase:
+                continue
             had = None if before is None else before.phases[position].lease
             has = None if after is None else after.phases[position].lease
             if had is has:

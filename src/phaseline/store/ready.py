@@ -65,12 +65,9 @@ class ReadyPhases:
 
     def replace(self, before: Execution | None, after: Execution) -> None:
         """Take note that *after* has taken the place of *before*."""
+        is_same = before is not None and before.status is after.status
         for position, phase in enumerate(after.phases):
-            if (
-                before is not None
-                and before.phases[position] is phase
-                and before.status is after.status
-            ):
+            if is_same and before is not None and before.phases[position] is phase:
                 continue
             if can_lease(after, position):
                 self._put(after, position)

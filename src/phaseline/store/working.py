@@ -101,13 +101,16 @@ class Working:
     def replace(self, before: Execution | None, after: Execution) -> None:
         """Keep *after*, which a commit has put in the place of *before*."""
         self.put(after)
-        if before is not None:
-            for position, _, lease in before.leases():
-                if after.phases[position].lease is None:
-                    self.attempts.drop((Slot(after.key, position), lease.epoch))
-        for position, _, lease in after.leases():
-            if before is None or before.phases[position].epoch != lease.epoch:
-                self.attempts.put((Slot(after.key, position), lease.epoch), {}, _OPERATION_SIZE)
+        for position, phase in enumerate(after.phases):
+            known = None if before is None else before.phases[position]
+            if known is phase:
+                continue
+            if known is not None and known.lease is not None and phase.lease is None:
+                self.attempts.drop((Slot(after.key, position), known.lease.epoch))
+            if phase.lease is not None and (known is None or known.epoch != phase.lease.epoch):
+                self.attempts.put(
+                    (Slot(after.key, position), phase.lease.epoch), {}, _OPERATION_SIZE
+                )
 
     def record(self, slot: Slot, epoch: int, recorded: Mapping[str, Recorded]) -> None:
         """Add to the operations of an attempt, if all those before are known."""

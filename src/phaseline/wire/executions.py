@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 
 from phaseline.domain.display import NOT_STARTED, cost, repos, tokens
 from phaseline.domain.display import duration as duration_text
@@ -18,6 +19,22 @@ from phaseline.wire.scalars import put_duration, put_timestamp, ran
 from phaseline.wire.usage import put_model_usage, put_usage
 
 _DAY = 86_400
+
+#: Of the same name and type in a spec and a message.
+_MOSTLY_UNSET = (
+    "parent_execution_id",
+    "step_key",
+    "batch_id",
+    "session_id",
+    "user_id",
+    "responder_id",
+    "chat_message_id",
+    "concurrency_key",
+    "priority",
+    "deployment_id",
+    "output_schema_name",
+)
+_mostly_unset = attrgetter(*_MOSTLY_UNSET)
 
 
 def basic_message(execution: Execution, now: datetime) -> execution_pb2.Execution:
@@ -100,21 +117,14 @@ def _put_start(message: execution_pb2.Execution, execution: Execution) -> None:
     message.workflow_version = workflow.version
     message.is_agentic = workflow.spec.is_agentic
     message.total_phases = execution.total_phases
-    message.parent_execution_id = spec.parent_execution_id
     message.root_execution_id = spec.root_execution_id
-    message.step_key = spec.step_key
-    message.batch_id = spec.batch_id
-    message.session_id = spec.session_id
-    message.user_id = spec.user_id
-    message.responder_id = spec.responder_id
-    message.chat_message_id = spec.chat_message_id
     message.workspace_id = spec.workspace_id
     message.queue_name = spec.queue_name
-    message.concurrency_key = spec.concurrency_key
-    message.priority = spec.priority
-    message.deployment_id = spec.deployment_id
-    message.output_schema_name = spec.output_schema_name
     put_timestamp(message.created_at, spec.created_at)
+    for name, value in zip(_MOSTLY_UNSET, _mostly_unset(spec), strict=True):
+        # To set a field takes longer than to see that there is no need to.
+        if value:
+            setattr(message, name, value)
 
 
 def _put_state(message: execution_pb2.Execution, execution: Execution) -> None:
@@ -122,9 +132,11 @@ def _put_state(message: execution_pb2.Execution, execution: Execution) -> None:
     message.revision = execution.revision
     message.current_phase = execution.current_phase
     message.completed_phases = execution.completed_phases
-    message.is_purged = execution.is_purged
     message.assigned_to_worker = execution.worker_id
-    message.retry_count = execution.retry_count
+    if execution.is_purged:
+        message.is_purged = True
+    if execution.retry_count:
+        message.retry_count = execution.retry_count
     display = message.display
     display.total_tokens = _tokens(execution.usage.total_tokens)
     display.total_cost = _cost(
