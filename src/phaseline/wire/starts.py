@@ -84,7 +84,7 @@ def _check_characters(request: StartRequest, checks: Checks) -> None:
         for name in _LOOKED_FOR:
             if "\0" in getattr(request, name):
                 checks.note(name, NO_NUL)
-    if any("\0" in repo for repo in request.repos):
+    if request.repos and any("\0" in repo for repo in request.repos):
         checks.note("repos", NO_NUL)
-    if any("\0" in key or "\0" in value for key, value in request.labels.items()):
+    if request.labels and any("\0" in each for pair in request.labels.items() for each in pair):
         checks.note("labels", NO_NUL)
