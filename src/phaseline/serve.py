@@ -195,7 +195,8 @@ def check_exposure(settings: Settings) -> None:
 class _Entropy:
     """`Entropy` of app/ports.py. It asks the system for the bits of many ids at once."""
 
-    _SIZE = 10
+    # Bytes for 74 bits, and what is too much of them.
+    _SIZE, _EXTRA = 10, 6
 
     def __init__(self) -> None:
         self._drawn: list[int] = []
@@ -204,7 +205,7 @@ class _Entropy:
         if not self._drawn:
             drawn = secrets.token_bytes(256 * self._SIZE)
             self._drawn = [
-                int.from_bytes(drawn[at : at + self._SIZE], "big")
+                int.from_bytes(drawn[at : at + self._SIZE], "big") >> self._EXTRA
                 for at in range(0, len(drawn), self._SIZE)
             ]
         return self._drawn.pop()

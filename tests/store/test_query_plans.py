@@ -190,7 +190,7 @@ def test_the_filter_that_matches_fewest_leads(connection: Connection) -> None:
         ("ix_executions_user_id", "execution_labels", "ix_executions_status")
     ):
         listing = Listing(ExecutionQuery("w", matching, Order.CREATED_AT_DESC, 50))
-        listing.lead([0 if at == other else 1 for other in range(3)])
+        listing = listing.led([0 if at == other else 1 for other in range(3)])
         assert looked_up(plan(connection, listing.page(few=False))[1:2], index)
         assert looked_up(plan(connection, listing.count), index)
 

@@ -38,7 +38,7 @@ class Entropy(Protocol):
     """Draws what must not be guessed, or must differ."""
 
     def bits(self) -> int:
-        """Return 74 random bits or more."""
+        """Return 74 random bits."""
 
     def fraction(self) -> float:
         """Return a number in [0, 1)."""

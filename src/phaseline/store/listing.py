@@ -8,8 +8,10 @@ however large the table has grown. Of several filters, the one that matches fewe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
@@ -39,6 +41,11 @@ MOST_COUNTED = 10_000
 MOST_LOOKED_AT = 5_000
 # Of each of several filters as many matches are counted, to see which has fewest.
 _MOST_PROBED = MOST_LOOKED_AT
+# Lists that were asked last, whose statements are kept.
+_KEPT = 64
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(ExecutionQuery).decode
 
 _e = executions.c
 # What else than the time of creation a list can be ordered by.
@@ -50,29 +57,41 @@ _COLUMNS = {
 }
 
 
-class Listing:
-    """The statements of one list."""
+def listing_of(query: ExecutionQuery) -> Listing:
+    """Return the statements of *query*, from memory if it was asked lately: many ask again."""
+    return _listing(_pack(query))
 
-    def __init__(self, query: ExecutionQuery) -> None:
+
+@lru_cache(maxsize=_KEPT)
+def _listing(packed: bytes) -> Listing:
+    return Listing(_unpack(packed))
+
+
+class Listing:
+    """The statements of one list. To make them takes longer than to run them."""
+
+    def __init__(self, query: ExecutionQuery, first: int = 0) -> None:
         self._query = query
         self._parts = parts(query.workspace_id, query.filter)
-        self._first = self._parts[0] if self._parts else Part([], [Walk([])])
+        self._first = self._parts[first] if self._parts else Part([], [Walk([])])
+        self._led: dict[int, Listing] = {}
+        self._pages: dict[bool, Select[Any]] = {}
 
-    @property
+    @cached_property
     def probe(self) -> Executable | None:
         """The statement that tells for each filter how many it matches; None if that is no use."""
         if len(self._parts) < 2:
             return None
         return select(*(self._counted(part, _MOST_PROBED) for part in self._parts))
 
-    def lead(self, probed: Sequence[int]) -> None:
-        """Let that filter lead which matches fewest."""
-        _, _, self._first = min(
-            (count, at, part)
-            for at, (count, part) in enumerate(zip(probed, self._parts, strict=True))
-        )
+    def led(self, probed: Sequence[int]) -> Listing:
+        """Return the same list, led by that filter which matches fewest."""
+        first = min(range(len(probed)), key=lambda at: (probed[at], at))
+        if first not in self._led:
+            self._led[first] = Listing(self._query, first)
+        return self._led[first]
 
-    @property
+    @cached_property
     def counted(self) -> Select[int] | None:
         """The statement that reads an exact total from the counters; None if they can't tell."""
         wanted = self._query.filter
@@ -95,7 +114,7 @@ class Listing:
             statement = statement.where(c.workflow_id.in_(wanted.workflow_ids))
         return statement
 
-    @property
+    @cached_property
     def count(self) -> Select[int, int]:
         """
         The statement that counts matches, and what was looked at to find them.
@@ -115,6 +134,11 @@ class Listing:
 
         If *few* match it is fastest to look at all, else to leave out others along the order.
         """
+        if few not in self._pages:
+            self._pages[few] = self._page(few=few)
+        return self._pages[few]
+
+    def _page(self, *, few: bool) -> Select[Any]:
         query = self._query
         if query.order in _COLUMNS:
             is_filtered = query.filter != ExecutionFilter()

@@ -20,6 +20,8 @@ _MOST_BYTES = 16 * 1024 * 1024
 # At most, in UTF-8.
 _BYTES_PER_CHARACTER = 4
 
+_HEAD = select(tables.identity.c.head)
+
 
 def read_place(connection: Connection) -> Place:
     """Return where the database stands."""
@@ -29,7 +31,7 @@ def read_place(connection: Connection) -> Place:
 
 def read_head(connection: Connection) -> int:
     """Return the revision that a snapshot shows."""
-    revision: int = connection.execute(select(tables.identity.c.head)).scalar_one()
+    revision: int = connection.execute(_HEAD).scalar_one()
     return revision
 
 

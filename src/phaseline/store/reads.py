@@ -23,7 +23,7 @@ from phaseline.domain.payload import Payload
 from phaseline.domain.workflow import Workflow
 from phaseline.store import pieces, rows, tables
 from phaseline.store.failures import StoreFailed
-from phaseline.store.listing import MOST_COUNTED, MOST_LOOKED_AT, Listing, position_of
+from phaseline.store.listing import MOST_COUNTED, MOST_LOOKED_AT, Listing, listing_of, position_of
 from phaseline.store.load import executions_of, read_executions, read_workflow
 from phaseline.store.nesting import newest_of_message, read_below
 from phaseline.store.working import Working
@@ -201,9 +201,9 @@ class TableReads:
         )
 
     def _page(self, connection: Connection, query: ExecutionQuery) -> ExecutionPage:
-        listing = Listing(query)
+        listing = listing_of(query)
         if listing.probe is not None:
-            listing.lead(connection.execute(listing.probe).one())
+            listing = listing.led(connection.execute(listing.probe).one())
         total, is_capped = _total(connection, listing)
         statement = listing.page(few=total <= MOST_COUNTED and not is_capped)
         found = connection.execute(statement).mappings().all()
