@@ -188,3 +188,13 @@ async def test_filling_goes_on_behind_what_is_there(tmp_path: Path) -> None:
         await fill(path, 20, encoder=PlainEncoder(), clock=ManualClock(), variety=FEW, logged=5)
     async with staged(Path(path)) as stage:
         assert len(await stage.rows("execution_id", "executions")) == 40
+
+
+def test_what_is_asked_again_needs_no_new_statement() -> None:
+    def statement(**wanted: Any) -> object:
+        query = ExecutionQuery("w", ExecutionFilter(**wanted), Order.CREATED_AT_DESC, 50)
+        return listing.listing_of(query).page(few=False)
+
+    assert statement(labels={"team": "a"}) is statement(labels={"team": "a"})
+    assert statement(labels={"team": "a"}) is not statement(labels={"team": "b"})
+    assert statement(created_after=START) is statement(created_after=START)
