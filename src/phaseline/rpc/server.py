@@ -16,6 +16,7 @@ from phaseline.rpc.health import Health
 from phaseline.rpc.interceptor import Handler, Interceptor, missing
 from phaseline.rpc.methods import METHODS, SERVICES
 from phaseline.rpc.reflection import reflection_handlers
+from phaseline.rpc.wakeups import read_at_once
 
 _MIB = 1024 * 1024
 _OURS = "/phaseline."
@@ -60,11 +61,12 @@ def build_server(
     their calls. Raises `CannotListen`.
     """
     ours = Interceptor(authenticator or Anyone(), points)
-    server = grpc.aio.server(
-        handlers=(_Paths(_handlers(servicers, health_servicer, ours)),),
-        options=_arguments(options),
-        compression=grpc.Compression.NoCompression,
-    )
+    with read_at_once():
+        server = grpc.aio.server(
+            handlers=(_Paths(_handlers(servicers, health_servicer, ours)),),
+            options=_arguments(options),
+            compression=grpc.Compression.NoCompression,
+        )
     return server, _listen(server, options)
 
 
