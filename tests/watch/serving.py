@@ -19,6 +19,7 @@ from phaseline.watch.shared import Shared, Sizes, Terms
 from phaseline.watch.signal import Signal
 from phaseline.watch.tail import Tail
 from phaseline.watch.token import Tokens
+from phaseline.watch.waking import Pace
 from phaseline.watch.watching import Watching
 from phaseline.wire.encoder import Encoder
 from phaseline.wire.frames import Frames
@@ -135,7 +136,8 @@ class Process(Serving):
     ) -> None:
         self.database = database
         tail = Tail(database.head_revision, max_revisions=max_revisions)
-        signal = Signal(database.clock, tail, pause_seconds=pause_seconds)
+        pace = Pace(least_rest=pause_seconds, burst=0, longest_wait=60)
+        signal = Signal(database.clock, tail, pace=pace)
         tokens = Tokens(Signer(SECRET), epoch)
         shared = shared_of(
             database.clock, signal, tokens, database, database, terms=terms, sizes=sizes

@@ -1,36 +1,19 @@
 """Sleeping and waking."""
 
 import asyncio
-from datetime import timedelta
 
-import pytest
-
-from phaseline.watch.bell import LONGEST_REST, REST, Bell, Waker
-from phaseline.watch.waking import Waking
+from phaseline.watch.bell import Bell, Waker
+from phaseline.watch.waking import Pace, Waking
 from tests.support.clock import ManualClock, turns
 from tests.watch.world import SECOND
-
-
-class SlowSleeper(Waker):
-    """Somebody for whom time passes once woken."""
-
-    def __init__(self, clock: ManualClock, took: float) -> None:
-        super().__init__(clock)
-        self._took, self._clock_of_test = timedelta(seconds=took), clock
-        self.woken = 0
-
-    def wake(self) -> bool:
-        self.woken += 1
-        self._clock_of_test.pass_(self._took)
-        return True
 
 
 def sleeping(waker: Waker, until: float = float("inf")) -> asyncio.Task[None]:
     return asyncio.create_task(waker.sleep(until))
 
 
-def bell_of(clock: ManualClock, wakers: int, pause: float = 1.0) -> tuple[Bell, list[Waker]]:
-    bell = Bell(clock, Waking(), since=0, pause_seconds=pause)
+def bell_of(clock: ManualClock, wakers: int) -> tuple[Bell, list[Waker]]:
+    bell = Bell(Waking(clock, Pace(least_rest=1.0, burst=0, longest_wait=60)), since=0)
     woken = [Waker(clock) for _ in range(wakers)]
     for waker in woken:
         bell.add(waker)
@@ -107,9 +90,9 @@ async def test_a_bell_wakes_all_who_sleep() -> None:
     assert all(sleep.done() for sleep in sleeps)
 
 
-async def test_a_bell_that_woke_many_is_silent_for_a_while() -> None:
+async def test_a_bell_rings_once_for_all_that_came_before_its_turn() -> None:
     clock = ManualClock()
-    bell, wakers = bell_of(clock, 2, pause=1.0)
+    bell, wakers = bell_of(clock, 2)
     await _ring_all(bell, wakers, 1)
     sleeps = [sleeping(waker) for waker in wakers]
     await turns()
@@ -123,38 +106,7 @@ async def test_a_bell_that_woke_many_is_silent_for_a_while() -> None:
     assert bell.horizon(3) == 3
 
 
-@pytest.mark.parametrize(
-    ("awake", "took", "rest"),
-    [(0, 0.01, REST * 0.01), (1, 0.01, REST * 0.02), (0, 1, LONGEST_REST)],
-)
-async def test_whom_the_next_change_finds_busy_rest_longer_than_all_take(
-    awake: int, took: float, rest: float
-) -> None:
-    clock = ManualClock()
-    bell, _ = bell_of(clock, awake, pause=0.0)
-    slow = SlowSleeper(clock, took=took)
-    bell.add(slow)
-    ring(bell, 1)
-    ring(bell, 2)
-    await turns()
-    await clock.advance((rest - 0.005) * SECOND)
-    assert (slow.woken, bell.horizon(2)) == (1, 1)
-    await clock.advance(0.005 * SECOND)
-    assert (slow.woken, bell.horizon(2)) == (2, 2)
-
-
-async def test_who_is_done_before_the_next_change_rests_no_longer_than_the_pause() -> None:
-    clock = ManualClock()
-    bell, _ = bell_of(clock, 1, pause=0.0)
-    slow = SlowSleeper(clock, took=1.0)
-    bell.add(slow)
-    ring(bell, 1)
-    await turns()
-    ring(bell, 2)
-    assert (slow.woken, bell.horizon(2)) == (2, 2)
-
-
-async def test_who_did_not_sleep_costs_no_pause() -> None:
+async def test_who_did_not_sleep_costs_no_rest() -> None:
     clock = ManualClock()
     bell, _ = bell_of(clock, 5)
     ring(bell, 1)
@@ -179,14 +131,14 @@ async def test_a_bell_tells_what_need_not_be_read() -> None:
 
 
 async def test_a_bell_knows_nothing_of_what_was_before_it() -> None:
-    bell = Bell(ManualClock(), Waking(), since=7)
+    bell = Bell(Waking(ManualClock()), since=7)
     assert bell.quiet_until(6, head=9) == 6
     assert bell.quiet_until(7, head=9) == 9
 
 
 async def test_a_bell_never_leads_back() -> None:
     """A snapshot may be of a revision that this process has not heard of yet."""
-    bell = Bell(ManualClock(), Waking(), since=7)
+    bell = Bell(Waking(ManualClock()), since=7)
     assert bell.quiet_until(12, head=9) == 12
 
 
@@ -213,19 +165,20 @@ async def test_a_bell_that_missed_something_wakes_and_knows_nothing() -> None:
     assert bell.quiet_until(8, head=9) == 9
 
 
-async def test_a_bell_without_listeners_leaves_no_timer() -> None:
+async def test_a_bell_whose_listeners_are_gone_rings_for_nobody() -> None:
     clock = ManualClock()
     bell, wakers = bell_of(clock, 1)
     await _ring_all(bell, wakers, 1)
     ring(bell, 2)
     bell.remove(wakers[0])
-    assert bell.is_idle
+    assert bell.listeners == 0
     await clock.advance(3 * SECOND)
-    assert bell.horizon(2) == 1
+    assert not wakers[0].wake(), "it was not told"
+    assert bell.horizon(2) == 2
 
 
 async def _ring_all(bell: Bell, wakers: list[Waker], revision: int) -> None:
-    """Ring for sleepers, so that the bell pauses."""
+    """Ring for sleepers, so that a rest is owed."""
     sleeps = [sleeping(waker) for waker in wakers]
     await turns()
     ring(bell, revision)

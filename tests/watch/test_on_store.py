@@ -29,6 +29,7 @@ from phaseline.watch.shared import Sizes
 from phaseline.watch.signal import Signal
 from phaseline.watch.tail import Tail
 from phaseline.watch.token import Tokens
+from phaseline.watch.waking import Pace
 from phaseline.wire.encoder import Encoder
 from phaseline.worker.clock import SystemClock
 from tests.support import guarantees
@@ -125,7 +126,9 @@ class Served(Serving):
     """A process on a store, which tells a ledger what it is told."""
 
     def __init__(self, store: Store, ledger: Ledger) -> None:
-        signal = Signal(ledger.clock, Tail(store.head, max_revisions=12), pause_seconds=0.001)
+        signal = Signal(
+            ledger.clock, Tail(store.head, max_revisions=12), pace=Pace(least_rest=0.001, burst=0)
+        )
         tokens = Tokens(Signer(store.secret), store.epoch)
         sizes = Sizes(changes=3, log_page=5, executions=2, operations=3, look=4)
         super().__init__(

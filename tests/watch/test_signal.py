@@ -13,6 +13,7 @@ from phaseline.watch.bell import Waker
 from phaseline.watch.scope import Scope
 from phaseline.watch.signal import Signal
 from phaseline.watch.tail import Tail
+from phaseline.watch.waking import Pace
 from tests.support.clock import turns
 from tests.watch.world import COMPLETED, RUNNING, WORKSPACE, Change, Database, change
 
@@ -22,7 +23,7 @@ class Heard:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.signal = Signal(database.clock, Tail(database.head_revision), pause_seconds=0.0)
+        self.signal = Signal(database.clock, Tail(database.head_revision), pace=Pace(least_rest=0))
         self.sleeps: dict[str, asyncio.Task[None]] = {}
 
     async def woken_by(self, *changes: Change) -> set[str]:

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import Iterable
 from math import inf
 
 from phaseline.watch.ports import Clock, Timer
 from phaseline.watch.waking import Waking
-
-#: A bell is silent at least so long for each watcher that it woke.
-PAUSE_SECONDS = 50e-6
-#: Those whom the next change finds not done with the last one can never get enough. They are woken
-#: again after so many times as long as it took to have all of them begin: to begin is a quarter of
-#: what a frame costs, and half of the time shall be left to everybody else.
-REST = 8.0
-#: In seconds: who watches is not told much later, however many there are.
-LONGEST_REST = 0.5
 
 _KEPT_REVISIONS = 64
 
@@ -76,33 +68,26 @@ class Bell:
     Rings for those who wait for the same thing, and knows for which revisions it rang.
 
     From that a watcher sees which part of the log it need not read. Waking many at every commit
-    would be all that the process does. So a bell that woke many is silent for a while, and then
-    rings once for all that came meanwhile; its `horizon` stands still until then, so that those
-    who are awake all the same do not run ahead one by one.
+    would be all that the process does. So a bell waits for its turn, and then rings once for all
+    that came meanwhile; its `horizon` stands still until then, so that those who are awake all the
+    same do not run ahead one by one.
     """
 
-    def __init__(
-        self, clock: Clock, waking: Waking, *, since: int, pause_seconds: float = PAUSE_SECONDS
-    ) -> None:
-        self._clock, self._waking = clock, waking
-        self._pause = pause_seconds
+    def __init__(self, waking: Waking, *, since: int) -> None:
+        self._waking = waking
         self._wakers: dict[Waker, None] = {}
         #: It knows of all revisions past this one.
         self._since = since
         self._revisions: list[int] = []
         #: The oldest revision that it has yet to ring for.
         self._held: int | None = None
-        #: Some whom it rang for had no turn yet.
+        #: It waits for its turn, or some whom it rang for had none yet.
         self._is_ringing = False
-        self._rang_at = self._free_at = -inf
-        #: Seconds that one took whom it last woke, with all that others did meanwhile.
-        self._cost = 0.0
-        self._timer: Timer | None = None
 
     @property
-    def is_idle(self) -> bool:
-        """Nobody listens."""
-        return not self._wakers
+    def listeners(self) -> int:
+        """How many it wakes."""
+        return len(self._wakers)
 
     def add(self, waker: Waker) -> None:
         """Wake this one, too."""
@@ -111,9 +96,6 @@ class Bell:
     def remove(self, waker: Waker) -> None:
         """Wake it no more."""
         self._wakers.pop(waker, None)
-        if not self._wakers and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def note(self, revision: int) -> None:
         """Take down that *revision* concerns those who wait; `ring` tells them."""
@@ -131,13 +113,10 @@ class Bell:
         self._since = self._held = revision
 
     def ring(self) -> None:
-        """Wake those who wait, now or after the pause."""
-        if self._held is None or self._is_ringing or self._timer is not None:
-            return
-        if self._clock.time() >= self._free_at:
-            self._wake_all()
-        else:
-            self._timer = self._clock.call_at(self._free_at, self._wake_all)
+        """Wake those who wait, now or when it is their turn."""
+        if self._held is not None and not self._is_ringing:
+            self._is_ringing = True
+            self._waking.queue(self)
 
     def horizon(self, head: int) -> int:
         """Return up to which revision those who wait should read, if *head* is the newest."""
@@ -152,21 +131,13 @@ class Bell:
             return self._revisions[at] - 1
         return max(after, self.horizon(head))
 
-    def _wake_all(self) -> None:
-        self._timer = self._held = None
-        self._is_ringing = True
-        self._rang_at = self._clock.time()
-        self._waking.wake(self._wakers, self._rang)
+    def begin(self) -> Iterable[Waker]:
+        """Say whom to wake, who from now on may read all that there is."""
+        self._held = None
+        return tuple(self._wakers)
 
-    def _rang(self, woken: int) -> None:
+    def end(self) -> None:
+        """Ring again, if something came meanwhile."""
         self._is_ringing = False
-        now = self._clock.time()
-        self._free_at = self._rang_at + woken * self._pause
-        if woken:
-            self._cost = (now - self._rang_at) / woken
-        if self._held is not None:
-            # Those who did not sleep are on their way to look, and take their time as well.
-            rest = min(self._cost * len(self._wakers) * REST, LONGEST_REST)
-            self._free_at = max(self._free_at, now + rest)
         if self._wakers:
             self.ring()

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import structlog
 
 from phaseline.app.changes import Commit, Entry
 from phaseline.domain.ids import Key
-from phaseline.watch.bell import PAUSE_SECONDS, Bell, Waker
+from phaseline.watch.belfry import Belfry
+from phaseline.watch.bell import Bell, Waker
 from phaseline.watch.ports import Clock
 from phaseline.watch.scope import Scope
 from phaseline.watch.tail import Tail
-from phaseline.watch.waking import Waking
-
-Name = TypeVar("Name")
+from phaseline.watch.waking import Pace, Waking
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -30,10 +28,9 @@ class Signal:
     Implements `Announcer` and `Feed`.
     """
 
-    def __init__(self, clock: Clock, tail: Tail, *, pause_seconds: float = PAUSE_SECONDS) -> None:
+    def __init__(self, clock: Clock, tail: Tail, *, pace: Pace | None = None) -> None:
         self.tail = tail
-        self._clock, self._pause = clock, pause_seconds
-        self._waking = Waking()
+        self._waking = Waking(clock, pace)
         #: The bells know of every revision up to here.
         self._announced = tail.head
         self._fresh: list[Commit] = []
@@ -42,9 +39,9 @@ class Signal:
         self._grew = asyncio.Event()
         #: Of each execution those who wait for its next change.
         self._waiting: dict[Key, dict[asyncio.Future[None], None]] = {}
-        self._executions: dict[Key, Bell] = {}
-        self._trees: dict[Key, Bell] = {}
-        self._scopes: dict[str, dict[Scope, Bell]] = {}
+        self._executions: Belfry[Key] = Belfry(self._new_bell)
+        self._trees: Belfry[Key] = Belfry(self._new_bell)
+        self._scopes: dict[str, Belfry[Scope]] = {}
 
     @property
     def head(self) -> int:
@@ -88,21 +85,21 @@ class Signal:
     @contextmanager
     def execution_bell(self, key: Key, waker: Waker) -> Iterator[Bell]:
         """Wake *waker* when the execution has changed."""
-        with self._listening(self._executions, key, waker) as bell:
+        with self._executions.listening(key, waker) as bell:
             yield bell
 
     @contextmanager
     def tree_bell(self, key: Key, waker: Waker) -> Iterator[Bell]:
         """Wake *waker* when the execution or one below it has changed."""
-        with self._listening(self._trees, key, waker) as bell:
+        with self._trees.listening(key, waker) as bell:
             yield bell
 
     @contextmanager
     def scope_bell(self, scope: Scope, waker: Waker) -> Iterator[Bell]:
         """Wake *waker* when something in *scope* has changed."""
-        bells = self._scopes.setdefault(scope.workspace_id, {})
+        bells = self._scopes.setdefault(scope.workspace_id, Belfry(self._new_bell))
         try:
-            with self._listening(bells, scope, waker) as bell:
+            with bells.listening(scope, waker) as bell:
                 yield bell
         finally:
             if not bells and self._scopes.get(scope.workspace_id) is bells:
@@ -135,20 +132,8 @@ class Signal:
                 if not news.done():
                     news.set_result(None)
 
-    @contextmanager
-    def _listening(self, bells: dict[Name, Bell], name: Name, waker: Waker) -> Iterator[Bell]:
-        bell = bells.get(name)
-        if bell is None:
-            bell = bells[name] = Bell(
-                self._clock, self._waking, since=self._announced, pause_seconds=self._pause
-            )
-        bell.add(waker)
-        try:
-            yield bell
-        finally:
-            bell.remove(waker)
-            if bell.is_idle and bells.get(name) is bell:
-                del bells[name]
+    def _new_bell(self) -> Bell:
+        return Bell(self._waking, since=self._announced)
 
     def _announce_soon(self) -> None:
         # Not at once: the writer still has to answer those whose commit it is.
@@ -190,24 +175,21 @@ class Signal:
                 yield bell
 
     def _bells_for(self, entry: Entry) -> Iterator[Bell]:
-        if entry.key in self._executions:
-            yield self._executions[entry.key]
+        yield from self._executions.of(entry.key)
         if self._trees:
             for key in _tree_keys(entry):
-                if key in self._trees:
-                    yield self._trees[key]
-        for scope, bell in self._scopes.get(entry.key.workspace_id, _NO_SCOPES).items():
-            if scope.concerns(entry):
-                yield bell
+                yield from self._trees.of(key)
+        scopes = self._scopes.get(entry.key.workspace_id)
+        if scopes is not None:
+            for scope, bells in scopes.by_name():
+                if scope.concerns(entry):
+                    yield from bells
 
     def _all_bells(self) -> Iterator[Bell]:
-        yield from self._executions.values()
-        yield from self._trees.values()
+        yield from self._executions
+        yield from self._trees
         for bells in self._scopes.values():
-            yield from bells.values()
-
-
-_NO_SCOPES: dict[Scope, Bell] = {}
+            yield from bells
 
 
 def _tree_keys(entry: Entry) -> Iterator[Key]:
