@@ -133,7 +133,7 @@ async def running(settings: Settings, *, shares_port: bool = False) -> AsyncIter
     tls = await asyncio.to_thread(_tls, settings)
     await asyncio.to_thread(settings.make_data_directory)
     store = await open_store(
-        settings.database_url, pool_size=settings.db_pool_size, listens=settings.db_listen
+        settings.database_url, pool_size=settings.db_pool_size, **_pooling(settings)
     )
     try:
         async with _Core(store).run(_policy(settings)) as core:
@@ -150,14 +150,14 @@ async def running(settings: Settings, *, shares_port: bool = False) -> AsyncIter
 async def upgrade_database(settings: Settings) -> str:
     """Bring the tables to what this program works with; return their version."""
     await asyncio.to_thread(settings.make_data_directory)
-    store = await open_store(settings.database_url)
+    store = await open_store(settings.database_url, **_pooling(settings))
     await store.close()
     return await database_version(settings)
 
 
 async def database_version(settings: Settings) -> str:
     """Return the version of the tables; empty if there are none yet."""
-    return await stored_version(settings.database_url)
+    return await stored_version(settings.database_url, **_pooling(settings))
 
 
 async def copy_database(
@@ -421,6 +421,10 @@ def _shared(settings: Settings, core: _Core) -> Shared:
         terms=terms,
         turns=asyncio.Semaphore(terms.readers),
     )
+
+
+def _pooling(settings: Settings) -> dict[str, bool]:
+    return {"listens": settings.db_listen, "prepares": settings.db_prepare}
 
 
 def _is_loopback(listen: str) -> bool:

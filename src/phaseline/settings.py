@@ -217,6 +217,9 @@ class Settings(BaseSettings):
     db_listen: bool = _said(
         True, "hear of what others commit; false behind a pooler that shares connections"
     )
+    db_prepare: bool = _said(
+        True, "keep statements prepared; false behind a pooler that cannot pass them on"
+    )
     credentials_file: Path | None = _said(None, "file of the bearer tokens that are accepted")
     insecure: bool = _said(
         False, "listen beyond this machine although there are no credentials or no TLS"

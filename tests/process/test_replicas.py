@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from itertools import cycle
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import grpc
@@ -24,7 +24,7 @@ from tests.support import guarantees, postgres
 from tests.support.guarantees import Frame, Seen
 from tests.support.postgres import PostgresServer
 
-_PATIENCE = timedelta(seconds=90)
+PATIENCE = timedelta(seconds=90)
 _SHORT_LEASES = {"PHASELINE_LEASES_DURATION": "5s"}
 _WORKER = ("phaseline", "worker", "--module", "phaseline.bench.workers", "--slots", "16")
 #: One execution in so many is watched by itself.
@@ -42,11 +42,29 @@ def database() -> Iterator[PostgresServer]:
     server.remove()
 
 
+class Database(Protocol):
+    """What servers are connected to, be it before the database."""
+
+    @property
+    def url(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 class Replicas:
     """Servers, workers and their database, each of which is started again when it ends."""
 
-    def __init__(self, database: PostgresServer, servers: int, workers: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        servers: int,
+        workers: int,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._database = database
+        self._environment = {**_SHORT_LEASES, **(environment or {})}
         self.url = f"{database.url}/postgres"
         self.addresses = [f"127.0.0.1:{free_port()}" for _ in range(servers)]
         self._workers = workers
@@ -88,7 +106,7 @@ class Replicas:
 
     async def _live(self, name: str, arguments: Sequence[str]) -> None:
         while True:
-            async with process(*arguments, given="", environment=_SHORT_LEASES) as running:
+            async with process(*arguments, given="", environment=self._environment) as running:
                 self._running[name] = running
                 code = await running.ended()
                 self.deaths[name] += 1
@@ -159,7 +177,7 @@ async def test_nothing_is_lost_and_watches_keep_their_promises(
     active, singles = Witness(replicas), dict[str, Witness]()
     async with AsyncExitStack() as stack:
         clients = [
-            await stack.enter_async_context(Client(replicas.target(at), timeout=_PATIENCE))
+            await stack.enter_async_context(Client(replicas.target(at), timeout=PATIENCE))
             for at in range(servers)
         ]
         await stack.enter_async_context(replicas.at_work())

@@ -1,13 +1,15 @@
 """Whatever becomes of the database or of others that use it, is told and healed."""
 
 import asyncio
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from phaseline.domain.errors import Unavailable
 from phaseline.domain.ids import Key
@@ -255,3 +257,86 @@ async def test_leases_of_ended_attempts_are_not_kept_by_who_hears_of_them(url: s
         await one.report(assigned, make.DONE)
         assert (await two.executions.status(two.caller, "e1")).done
         assert two.store.working.attempts._values == {}
+
+
+async def test_what_leads_nowhere_is_noticed_within_seconds_on_both_sides(url: str) -> None:
+    database = PostgresDatabase(url, pool_size=1)
+    alone = await database.connect_alone()
+    async with database.turn() as (connection, _):
+        written = await database.run(connection, _waits)
+    assert written == await database.read(_waits) == _waits_of(alone) == _EXPECTED
+    shown = await database.read(
+        lambda c: [c.exec_driver_sql(f"SHOW {name}").scalar_one() for name in _SHOWN]
+    )
+    assert shown == ["5", "10000", "30s", "30s", "30s"]
+    await alone.close()
+    await database.close()
+
+
+async def test_a_connection_that_is_shared_is_left_as_it_is(url: str) -> None:
+    database = PostgresDatabase(url, pool_size=1, is_shared=True, prepares=False)
+    assert await database.read(
+        lambda c: [c.exec_driver_sql(f"SHOW {name}").scalar_one() for name in _SHOWN[2:]]
+    ) == ["0", "0", "0"]
+    kept = text("SELECT count(*) FROM pg_prepared_statements")
+    assert await database.read(lambda c: c.execute(kept).scalar_one()) == 0
+    await database.close()
+
+
+_EXPECTED = [
+    value
+    for name, value in {"KEEPIDLE": 5, "KEEPINTVL": 2, "KEEPCNT": 3, "USER_TIMEOUT": 10_000}.items()
+    if hasattr(socket, f"TCP_{name}")
+]
+_SHOWN = (
+    "tcp_keepalives_idle",
+    "tcp_user_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "statement_timeout",
+)
+
+
+def _waits(connection: Connection) -> list[int]:
+    return _waits_of(connection.connection.driver_connection)
+
+
+def _waits_of(driver: Any) -> list[int]:
+    ours = driver._transport.get_extra_info("socket")
+    names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+    return [
+        ours.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+        for name in names
+        if hasattr(socket, name)
+    ]
+
+
+async def test_a_read_of_several_ends_with_the_last_who_waits_for_it(url: str) -> None:
+    async with opened(url) as app:
+        # What a transaction sees of others does not change for as long as it lasts.
+        locking, own = await asyncpg.connect(url), await asyncpg.connect(url)
+        reads = app.store.reads
+        async with locking.transaction():
+            await locking.execute("LOCK TABLE executions IN ACCESS EXCLUSIVE MODE")
+            waiting = [
+                asyncio.ensure_future(reads.status(Key("default", name))) for name in ("a", "b")
+            ]
+            while not await own.fetchval(_WAITING):
+                assert not any(one.done() for one in waiting)
+            waiting[0].cancel()
+            assert await own.fetchval(_WAITING)
+            waiting[1].cancel()
+            while await own.fetchval(_WAITING):
+                assert not waiting[1].done() or waiting[1].cancelled()
+            hasty = asyncio.ensure_future(reads.status(Key("default", "a")))
+            await asyncio.sleep(0)
+            hasty.cancel()
+        assert await reads.status(Key("default", "a")) is None
+        await locking.close()
+        await own.close()
+
+
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""

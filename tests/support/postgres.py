@@ -92,7 +92,7 @@ class PostgresServer:
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *_as_other(),
+                    *as_other(),
                     str(self._programs / "postgres"),
                     *("-D", str(self._data), "-h", "127.0.0.1", "-p", str(self._port)),
                     *(word for setting in settings for word in ("-c", setting)),
@@ -138,7 +138,7 @@ class PostgresServer:
     def _call(self, program: str, *arguments: str, data: bool = True) -> None:
         place = ("-D", str(self._data)) if data else ()
         subprocess.run(
-            [*_as_other(), str(self._programs / program), *place, *arguments],
+            [*as_other(), str(self._programs / program), *place, *arguments],
             cwd=self.directory,
             check=True,
             capture_output=True,
@@ -202,7 +202,7 @@ def _ids() -> tuple[int, int]:
     return user.pw_uid, user.pw_gid
 
 
-def _as_other() -> tuple[str, ...]:
+def as_other() -> tuple[str, ...]:
     """Return what a command begins with so that it is not run by root."""
     if not _is_root():
         return ()

@@ -182,16 +182,21 @@ class Store:
         await self.database.close()
 
 
-async def open_store(url: str, *, pool_size: int = POOL_SIZE, listens: bool = True) -> Store:
+async def open_store(
+    url: str, *, pool_size: int = POOL_SIZE, listens: bool = True, prepares: bool = True
+) -> Store:
     """
     Open the database of *url*, bring its schema up to date, and load what is active.
 
-    *pool_size* and *listens* are about PostgreSQL: connections for reads, and whether one more may
-    wait for the word of others. Raises `DatabaseInUse` if another process has a file open,
-    `SchemaUnknown` if a newer program wrote it, and `StoreFailed` if it cannot be opened.
+    All else is about PostgreSQL: connections for reads, whether all are this process's own and one
+    more may wait for the word of others, and whether they keep what is prepared on them. Raises
+    `DatabaseInUse` if another process has a file open, `SchemaUnknown` if a newer program wrote it,
+    and `StoreFailed` if it cannot be opened.
     """
     if is_postgres(url):
-        return await _open_postgres(url, pool_size, listens)
+        return await _open_postgres(
+            _postgres(url, pool_size, is_shared=not listens, prepares=prepares), listens
+        )
     database = SqliteDatabase(sqlite_path(url))
     try:
         await asyncio.to_thread(_make_ready, database)
@@ -203,10 +208,10 @@ async def open_store(url: str, *, pool_size: int = POOL_SIZE, listens: bool = Tr
         raise
 
 
-async def stored_version(url: str) -> str:
+async def stored_version(url: str, *, listens: bool = True, prepares: bool = True) -> str:
     """Return the version of the tables; empty if there are none yet."""
     if is_postgres(url):
-        postgres = _postgres(url, 1)
+        postgres = _postgres(url, 1, is_shared=not listens, prepares=prepares)
         try:
             return await postgres.read(migrate.version_of) or ""
         finally:
@@ -249,18 +254,18 @@ def _make_ready(database: SqliteDatabase) -> None:
         raise StoreFailed(f"{database.path} cannot be used as a database: {error.orig}") from error
 
 
-def _postgres(url: str, pool_size: int) -> PostgresDatabase:
+def _postgres(url: str, pool_size: int, *, is_shared: bool, prepares: bool) -> PostgresDatabase:
     try:
         from phaseline.store.postgres import PostgresDatabase
     except ModuleNotFoundError as error:
         raise StoreFailed(
             f"PostgreSQL needs the package {error.name}: install phaseline[postgresql]"
         ) from error
-    return PostgresDatabase(url, pool_size=pool_size)
+    return PostgresDatabase(url, pool_size=pool_size, is_shared=is_shared, prepares=prepares)
 
 
-async def _open_postgres(url: str, pool_size: int, listens: bool) -> Store:
-    database, working = _postgres(url, pool_size), Working()
+async def _open_postgres(database: PostgresDatabase, listens: bool) -> Store:
+    working = Working()
     from phaseline.store.following import Following
     from phaseline.store.turns import PostgresBackend
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
@@ -12,9 +13,17 @@ from sqlalchemy import Connection, NullPool, func, make_url, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from phaseline.store import migrate
+from phaseline.store.connecting import (
+    CONNECT_SECONDS,
+    READING,
+    STATEMENT_SECONDS,
+    WatchfulConnection,
+    engine_of,
+    settings_of,
+)
 from phaseline.store.failures import StoreFailed
 from phaseline.store.place import Place
 from phaseline.store.postgres_text import text_for
@@ -24,16 +33,11 @@ from phaseline.store.tables import identity
 
 T = TypeVar("T")
 
-_CONNECT_SECONDS = 5
-# What a commit does together makes many texts, of which all in use stay prepared.
-_PREPARED = 300
-# Of any one statement; longer the network or the server is not to be waited for.
-_STATEMENT_SECONDS = 30
 _TURN_SECONDS = 30
 # How long a process that stopped in its turn holds up the others.
 _STOPPED_MILLISECONDS = 5_000
 
-_LIMITED = {"max_overflow": 0, "pool_timeout": _CONNECT_SECONDS}
+_LIMITED: dict[str, Any] = {"max_overflow": 0, "pool_timeout": CONNECT_SECONDS}
 
 # The name of the lock of those that migrate: any number that nobody else uses.
 _MIGRATING = 0x706861736C696E65
@@ -57,22 +61,26 @@ class PostgresDatabase:
     """
     One PostgreSQL database, shared with other processes.
 
-    Everything runs in the event loop: its driver waits for no thread.
+    Everything runs in the event loop: its driver waits for no thread. Of connections and what is
+    prepared on them it knows what `engine_of` is told.
     """
 
-    def __init__(self, url: str, *, pool_size: int) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int, is_shared: bool = False, prepares: bool = True
+    ) -> None:
         self.url = postgres_url(url)
+        self._engine = partial(engine_of, self.url, is_shared=is_shared, prepares=prepares)
         # All of a read is as of one moment, however many statements it has.
-        self._reading = _engine(
-            self.url, isolation_level="REPEATABLE READ", pool_size=pool_size, **_LIMITED
+        self._reading = self._engine(
+            settings=READING, isolation_level="REPEATABLE READ", pool_size=pool_size, **_LIMITED
         )
         self._looking = self._reading.execution_options(isolation_level="AUTOCOMMIT")
         # Each statement of a turn sees what was committed before the turn was taken.
-        self._writing = _engine(self.url, isolation_level="READ COMMITTED", pool_size=1, **_LIMITED)
+        self._writing = self._engine(isolation_level="READ COMMITTED", pool_size=1, **_LIMITED)
 
     def migrate(self) -> None:
         """Bring the tables to what this program works with; blocks, in a thread without a loop."""
-        asyncio.run(_migrate(self.url))
+        asyncio.run(self._migrate())
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """
@@ -151,7 +159,13 @@ class PostgresDatabase:
     async def connect_alone(self) -> Any:
         """Return a connection of the driver's own, outside of the pools."""
         arguments, options = self._writing.dialect.create_connect_args(self.url)
-        return await asyncpg.connect(*arguments, **options, timeout=_CONNECT_SECONDS)
+        return await asyncpg.connect(
+            *arguments,
+            **options,
+            timeout=CONNECT_SECONDS,
+            connection_class=WatchfulConnection,
+            server_settings=settings_of(),
+        )
 
     async def close(self) -> None:
         """Close all connections."""
@@ -161,14 +175,29 @@ class PostgresDatabase:
     async def _place(self) -> Place:
         async with self._connected(self._looking) as connection:
             with _failures():
-                async with asyncio.timeout(_STATEMENT_SECONDS):
+                async with asyncio.timeout(STATEMENT_SECONDS):
                     return Place(*(await connection.execute(_LOOK)).one())
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         async with self._connected(self._reading) as connection:
             with _failures():
-                async with asyncio.timeout(_STATEMENT_SECONDS):
+                async with asyncio.timeout(STATEMENT_SECONDS):
                     return await connection.run_sync(query)
+
+    async def _migrate(self) -> None:
+        # How long that takes, and how long another takes who does it, is not known.
+        patient = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+        engine = self._engine(settings=patient, poolclass=NullPool)
+        try:
+            with _failures():
+                async with engine.begin() as connection:
+                    # Others may start at the same time. To its end they are kept waiting.
+                    await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
+                    await connection.run_sync(migrate.bring_up)
+        except DBAPIError as error:
+            raise StoreFailed(f"the database cannot be used: {error.orig}") from error
+        finally:
+            await engine.dispose()
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
@@ -200,20 +229,6 @@ async def _dropped(connection: AsyncConnection) -> None:
         await connection.invalidate()
     finally:
         await connection.close()
-
-
-async def _migrate(url: URL) -> None:
-    engine = _engine(url, poolclass=NullPool)
-    try:
-        with _failures():
-            async with engine.begin() as connection:
-                # Others may start at the same time. To its end the transaction keeps them waiting.
-                await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
-                await connection.run_sync(migrate.bring_up)
-    except DBAPIError as error:
-        raise StoreFailed(f"the database cannot be used: {error.orig}") from error
-    finally:
-        await engine.dispose()
 
 
 def postgres_url(url: str) -> URL:
@@ -260,14 +275,3 @@ def _failures() -> Iterator[None]:
     except (OSError, PoolTimeout) as error:
         # A timeout is an OSError, too.
         raise StoreFailed(str(error) or "the database does not answer") from error
-
-
-def _engine(url: URL, **options: Any) -> AsyncEngine:
-    return create_async_engine(
-        url,
-        connect_args={
-            "timeout": _CONNECT_SECONDS,
-            "prepared_statement_cache_size": _PREPARED,
-        },
-        **options,
-    )

@@ -72,23 +72,19 @@ class TableReads:
     def __init__(self, database: Readable, working: Working, memory: Memory) -> None:
         self._snapshots = Snapshots(database)
         self._working, self._memory = working, memory
-        self._asked: dict[Key, asyncio.Future[Execution | None]] = {}
-        self._answering: set[asyncio.Task[None]] = set()
+        self._together: _Together | None = None
 
     async def status(self, key: Key) -> Execution | None:
         await self._memory.current()
         known = self._working.get(key)
         if known is not None:
             return known
-        waiting = self._asked.get(key)
-        if waiting is None:
-            waiting = self._asked[key] = asyncio.get_running_loop().create_future()
-            if len(self._asked) == 1:
-                # Started behind what is ready now: all that is asked in this turn is one query.
-                task = asyncio.create_task(self._answer())
-                self._answering.add(task)
-                task.add_done_callback(self._answering.discard)
-        return await asyncio.shield(waiting)
+        together = self._together
+        if together is None:
+            together = self._together = _Together()
+            # Started behind what is ready now: all that is asked in this turn is one query.
+            together.task = asyncio.create_task(self._answer(together))
+        return await together.wait(key)
 
     async def detail(
         self,
@@ -217,9 +213,11 @@ class TableReads:
             revision=pieces.read_head(connection),
         )
 
-    async def _answer(self) -> None:
+    async def _answer(self, together: _Together) -> None:
         """Answer everybody who asked in this turn, from one query."""
-        asked, self._asked = self._asked, {}
+        self._together, asked = None, together.asked
+        if not together.begin():
+            return
         keys = list(asked)
         try:
             found = await self._snapshots.read(
@@ -236,6 +234,34 @@ class TableReads:
         executions = {execution.key: execution for execution in found}
         for key, waiting in asked.items():
             waiting.set_result(executions.get(key))
+
+
+class _Together:
+    """Executions that are read together, for as long as anybody waits for one of them."""
+
+    def __init__(self) -> None:
+        self.asked: dict[Key, asyncio.Future[Execution | None]] = {}
+        self.task: asyncio.Task[None] | None = None
+        self._waiting, self._has_begun = 0, False
+
+    def begin(self) -> bool:
+        """Take note that they are being read; return whether anybody waits for that."""
+        self._has_begun = True
+        return bool(self._waiting)
+
+    async def wait(self, key: Key) -> Execution | None:
+        """Return the execution, once it is read."""
+        waiting = self.asked.get(key)
+        if waiting is None:
+            waiting = self.asked[key] = asyncio.get_running_loop().create_future()
+        self._waiting += 1
+        try:
+            return await asyncio.shield(waiting)
+        finally:
+            self._waiting -= 1
+            if not self._waiting and self._has_begun and self.task is not None:
+                # If it still goes on, nobody wants to know any more.
+                self.task.cancel()
 
 
 def _ended() -> Unavailable:
