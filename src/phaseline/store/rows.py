@@ -146,7 +146,7 @@ def execution_of(row: RowMapping, workflow: Workflow, phases: Sequence[Phase] = 
         started_at=_moment(row["started_at"]),
         completed_at=_moment(row["completed_at"]),
         is_purged=bool(row["is_purged"]),
-        **{name: getattr(state, name) for name in State.__struct_fields__},
+        **dict(zip(State.__struct_fields__, _state_of(state), strict=True)),
     )
 
 
