@@ -13,27 +13,47 @@ from sqlalchemy import event
 from phaseline.app.queries import ExecutionFilter, ExecutionQuery, Order
 from phaseline.domain.ids import Key
 from phaseline.domain.report import OperationReport
+from phaseline.store import rows
+from phaseline.store import statements as st
 from phaseline.store.commit import Work
 from phaseline.store.sqlite import SqliteDatabase
+from phaseline.store.statements import Statement
+from phaseline.store.tables import executions
 from tests.support import make
 from tests.support.app import App, opened
 
 
 @contextmanager
-def written(app: App) -> Iterator[list[dict[str, int]]]:
-    """Keep of each commit how many rows of which kind it writes."""
+def committed(app: App) -> Iterator[list[Work]]:
+    """Keep what each commit writes."""
     backend = app.writer._backend
-    real, commits = backend.apply, list[dict[str, int]]()
+    real, works = backend.apply, list[Work]()
 
     async def apply(work: Work) -> None:
-        commits.append(
-            {f"{one.action.value} {one.table.name}": len(rows) for one, rows in work.rows.items()}
-        )
+        works.append(work)
         await real(work)
 
     backend.apply = apply  # type: ignore[method-assign]
-    yield commits
+    yield works
     backend.apply = real  # type: ignore[method-assign]
+
+
+@contextmanager
+def written(app: App) -> Iterator[list[dict[str, int]]]:
+    """Tell of each commit, in the end, how many rows of which kind it has written."""
+    commits: list[dict[str, int]] = []
+    with committed(app) as works:
+        yield commits
+    commits += [
+        {f"{one.action.value} {one.table.name}": len(some) for one, some in work.rows.items()}
+        for work in works
+    ]
+
+
+def changing(work: Work) -> Statement:
+    """Return the one statement of a commit that changes executions."""
+    (statement,) = [each for each in work.rows if each.table is executions and not each.inserts]
+    return statement
 
 
 @contextmanager
@@ -93,6 +113,40 @@ async def test_a_heartbeat_writes_no_change(tmp_path: Path) -> None:
             await app.report(leased)
         assert commits == [COMMIT | {"update executions": 1, "update phases": 1}]
         assert statements == []
+
+
+async def test_of_a_row_no_more_is_set_than_has_changed(tmp_path: Path) -> None:
+    async with opened(tmp_path / "phaseline.db") as app:
+        await app.apply(2)
+        await app.start("e")
+        with committed(app) as works:
+            leased = await app.lease_one()
+            await app.report(leased)
+            await app.report(leased, operations=(OperationReport("o", "tool"),))
+            await app.report(leased, usage_by_model=make.spent())
+            await app.report(leased, outcome=make.DONE)
+        assert [changing(work) for work in works] == [
+            st.CHANGE_EXECUTION,
+            st.RENEW_EXECUTION,
+            st.ADVANCE_EXECUTION,
+            st.CHARGE_EXECUTION,
+            st.ADVANCE_EXECUTION,
+        ]
+
+
+async def test_what_is_retried_and_ends_in_the_same_commit_ended_anew(tmp_path: Path) -> None:
+    async with opened(tmp_path / "phaseline.db") as app:
+        await app.apply(1)
+        await app.start("e")
+        ended = await app.cancel("e")
+        await app.passes(make.LEASE)
+        with committed(app) as works:
+            await asyncio.gather(app.retry("e"), app.cancel("e"))
+        assert [changing(work) for work in works] == [st.CHANGE_EXECUTION]
+        (row,) = works[0].rows[st.CHANGE_EXECUTION]
+        told = dict(zip(st.CHANGE_EXECUTION.bound, row, strict=True))
+        assert told["status"] == "cancelled"
+        assert told["completed_at"] > rows.micros(ended.completed_at or app.clock.now())
 
 
 async def test_operations_of_a_live_attempt_are_known(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class _Preparation:
         for key, execution in self._batch.renewed.items():
             before = self._batch.before[key]
             assert before is not None, "what is new is visible"
-            self._put_rows(execution, _changed_phases(before, execution))
+            self._put_rows(before, execution, _changed_phases(before, execution))
             self._stamped.append(execution)
         self._add_payloads()
         self._add_counts()
@@ -155,7 +155,7 @@ class _Preparation:
         else:
             execution = execution.committed(before, self._revision)
             changed = _changed_phases(before, execution)
-            self._put_rows(execution, changed)
+            self._put_rows(before, execution, changed)
         self._stamped.append(execution)
         self._add_entry(before, execution, changed)
 
@@ -178,9 +178,10 @@ class _Preparation:
             self._add(st.ADD_REPO, repo)
         return execution
 
-    def _put_rows(self, execution: Execution, changed: Sequence[int]) -> None:
-        key = execution.key
-        self._add(st.CHANGE_EXECUTION, (*rows.execution_changes(execution), *key))
+    def _put_rows(self, before: Execution, execution: Execution, changed: Sequence[int]) -> None:
+        key, statement = execution.key, _change_of(before, execution)
+        changes = rows.execution_changes(execution)[: len(statement.columns)]
+        self._add(statement, (*changes, *key))
         for position in changed:
             phase = execution.phases[position]
             self._add(st.CHANGE_PHASE, (*rows.phase_changes(phase), *key, position))
@@ -286,6 +287,20 @@ def _changed_phases(before: Execution, after: Execution) -> Sequence[int]:
         for position, phase in enumerate(after.phases)
         if before.phases[position] is not phase
     ]
+
+
+def _change_of(before: Execution, after: Execution) -> Statement:
+    """Return the statement that sets all in which they differ, and as little else as there is."""
+    # It may have been retried and ended anew in between.
+    is_same_end = before.completed_at == after.completed_at
+    if before.status is not after.status or before.is_purged != after.is_purged or not is_same_end:
+        return st.CHANGE_EXECUTION
+    had, has = before.usage, after.usage
+    if had.total_tokens != has.total_tokens or had.cost_nanos != has.cost_nanos:
+        return st.CHARGE_EXECUTION
+    if before.revision != after.revision:
+        return st.ADVANCE_EXECUTION
+    return st.RENEW_EXECUTION
 
 
 def _has_result(execution: Execution) -> bool:

@@ -87,18 +87,18 @@ def moment(value: int) -> datetime:
 
 
 def execution_changes(execution: Execution) -> Row:
-    """Return what can change of an execution's row, in the order of the columns."""
+    """Return what can change of an execution's row, in the order of `CHANGE_EXECUTION`."""
     return (
-        TEXTS[execution.status],
-        execution.revision,
         micros(execution.updated_at),
         _maybe(execution.started_at),
-        _maybe(execution.completed_at),
         _maybe(execution.due_at),
+        _encode(State(*_state_of(execution))).decode(),
+        execution.revision,
         execution.usage.total_tokens,
         execution.usage.cost_nanos,
+        TEXTS[execution.status],
+        _maybe(execution.completed_at),
         execution.is_purged,
-        _encode(State(*_state_of(execution))).decode(),
     )
 
 

@@ -98,19 +98,26 @@ _OWN = ("workspace_id", "execution_id")
 #: First of all: only the database that this process knows has that row, and only as it left it.
 MOVE_HEAD = _update(tables.identity, "head", "commits", keys=("number", "epoch", "commits"))
 ADD_WORKFLOW = _insert(tables.workflows)
-ADD_EXECUTION = _insert(tables.executions)
-CHANGE_EXECUTION = _update(
+# To set a column costs an entry in each of its indexes, even where it stays as it was. So of what
+# can change a row is set from the left only as far as it did.
+_INDEXED_NOWHERE = ("updated_at", "started_at", "due_at", "state")
+_FIGURES = ("total_tokens", "cost_nanos")
+_STATUS = ("status", "completed_at", "is_purged")
+RENEW_EXECUTION = _update(tables.executions, *_INDEXED_NOWHERE)
+#: It has a new version.
+ADVANCE_EXECUTION = _update(tables.executions, *_INDEXED_NOWHERE, "revision")
+#: Its figures are others, too.
+CHARGE_EXECUTION = _update(tables.executions, *_INDEXED_NOWHERE, "revision", *_FIGURES)
+#: Anything that can change may have.
+CHANGE_EXECUTION = _update(tables.executions, *_INDEXED_NOWHERE, "revision", *_FIGURES, *_STATUS)
+ADD_EXECUTION = Statement(
+    Action.INSERT,
     tables.executions,
-    "status",
-    "revision",
-    "updated_at",
-    "started_at",
-    "completed_at",
-    "due_at",
-    "total_tokens",
-    "cost_nanos",
-    "is_purged",
-    "state",
+    (
+        *(each.name for each in tables.executions.c if each.name not in CHANGE_EXECUTION.columns),
+        *CHANGE_EXECUTION.columns,
+    ),
+    CHANGE_EXECUTION.keys,
 )
 ADD_PHASE = _insert(tables.phases)
 CHANGE_PHASE = _update(
@@ -167,6 +174,9 @@ ORDER = (
     REMOVE_REQUEST,
     ADD_WORKFLOW,
     ADD_EXECUTION,
+    RENEW_EXECUTION,
+    ADVANCE_EXECUTION,
+    CHARGE_EXECUTION,
     CHANGE_EXECUTION,
     ADD_PHASE,
     CHANGE_PHASE,
