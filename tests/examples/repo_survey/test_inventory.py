@@ -169,7 +169,7 @@ def test_every_run_of_git_is_told_when_it_begins_and_when_it_ends(
         assert tool.items() <= operation.items()
         assert (operation | ended[name]) == ended[name]
         assert ended[name]["success"] is True
-        assert operation["started_at"] <= ended[name]["completed_at"]
+        assert operation["timestamp"] <= ended[name]["completed_at"]
     assert begun["git-2"]["tool_name"] == "git ls-tree"
     assert ended["git-1"]["output"] == repository.git("rev-parse", "HEAD") + "\n"
 

@@ -68,7 +68,7 @@ async def test_usage_is_the_running_total_of_a_model(rig: Rig) -> None:
 async def test_an_operation_is_told_inside_that_of_the_program(rig: Rig) -> None:
     news = await rig.told(
         '{"operation": {"operation_id": "a", "operation_type": "tool", "tool_name": "git",'
-        ' "success": false, "started_at": "2026-01-02T03:04:05Z",'
+        ' "success": false, "timestamp": "2026-01-02T03:04:05Z",'
         ' "completed_at": "2026-01-02T03:04:06", "input": ["clone"], "output": "text",'
         ' "error_message": "no luck"}}'
     )

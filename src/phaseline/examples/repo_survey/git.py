@@ -91,7 +91,7 @@ class _Operation:
             "operation_id": operation_id,
             "operation_type": "tool",
             "tool_name": f"git {subcommand}",
-            "started_at": _now(),
+            "timestamp": _now(),
             "input": shlex.join(command),
         }
         self._head = b""

@@ -52,7 +52,7 @@ class _Operation(_Strict, frozen=True):
     tool_name: str | None = None
     tool_use_id: str | None = None
     success: bool | None = None
-    started_at: datetime | None = None
+    timestamp: datetime | None = None
     completed_at: datetime | None = None
     error_message: str | None = None
     usage: _Usage | None = None
@@ -187,7 +187,7 @@ class ReportFile:
         """Return an operation with what earlier lines said of it and this one does not repeat."""
         before = self._going_on.pop(told.operation_id, None)
         if before is None:
-            whole = replace(told, started_at=told.started_at or self._context.now)
+            whole = replace(told, timestamp=told.timestamp or self._context.now)
         else:
             whole = replace(before, **{k: v for k, v in asdict(told).items() if v is not None})
         if whole.success is None:
@@ -202,7 +202,7 @@ class ReportFile:
             tool_name=told.tool_name or "",
             tool_use_id=told.tool_use_id or "",
             success=told.success,
-            timestamp=_utc(told.started_at),
+            timestamp=_utc(told.timestamp),
             completed_at=_utc(told.completed_at),
             error_message=told.error_message or "",
             usage=None if told.usage is None else _model_usage(told.usage),
