@@ -39,12 +39,12 @@ def test_options_become_the_plan(
     arguments = [
         *("bench", "memory", "--rounds", "5", "--seconds", "0.5", "--phases", "2"),
         *("--worker", "embedded", "--executions", "20", "--executions", "10"),
-        *("--db", "postgresql://here/it", "--processes", "1"),
+        *("--db", "postgresql://here/it", "--processes", "1", "--connections", "4"),
         *("--json", str(tmp_path / "figures.json")),
     ]
     assert run(arguments) == ExitCode.OK
     assert plans == [
-        Plan(("memory",), 5, 0.5, "", "postgresql://here/it", 1, (2,), ("embedded",), (10, 20)),
+        Plan(("memory",), 5, 0.5, "", "postgresql://here/it", 1, 4, (2,), ("embedded",), (10, 20)),
     ]
     assert "memory, idle      70     70    70  MB" in capsys.readouterr().out
     assert '"memory, idle"' in (tmp_path / "figures.json").read_text()

@@ -37,6 +37,8 @@ class Plan(msgspec.Struct, frozen=True):
     db: str = ""
     #: Server processes on one port, which only PostgreSQL lets share a database.
     processes: int = 1
+    #: That the callers of a scenario share; of one, a single process gets all calls.
+    connections: int = 1
     #: Of the executions that go from end to end.
     phases: tuple[int, ...] = (1, 3, 10)
     #: Who runs them: an "external" worker process, the "embedded" one of the server.

@@ -17,6 +17,8 @@ from typing import IO
 _READY_TIMEOUT = 60.0
 _READY_LOOK = 0.002
 _STOP_TIMEOUT = 20.0
+# Where the system tells which sockets there are, and of those that take connections.
+_SOCKETS, _LISTENS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6")), "0A"
 _LINE_LIMIT = 1 << 26
 
 
@@ -148,11 +150,15 @@ def free_port() -> int:
         return port
 
 
-async def listening(port: int, server: Running) -> None:
-    """Return once *server* takes connections; raise `ProcessFailed` if it never does."""
+async def listening(port: int, server: Running, processes: int = 1) -> None:
+    """
+    Return once *server* takes connections, with so many *processes* if it has several.
+
+    Raises `ProcessFailed` if it never does.
+    """
     try:
         async with asyncio.timeout(_READY_TIMEOUT):
-            while not await _accepts(port):
+            while not await _accepts(port) or (processes > 1 and listeners(port) < processes):
                 if server.has_ended:
                     raise server.failed("ended")
                 await asyncio.sleep(_READY_LOOK)
@@ -171,6 +177,20 @@ def _children(pid: int) -> list[int]:
         for thread in Path(f"/proc/{pid}/task").iterdir()
         for child in (thread / "children").read_text().split()
     ]
+
+
+def listeners(port: int) -> int:
+    """Return how many sockets listen on a port of this machine."""
+    lines = [line.split() for path in _SOCKETS if path.exists() for line in _lines(path)]
+    return sum(state == _LISTENS and _port_of(name) == port for _, name, _, state, *_ in lines)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def _port_of(name: str) -> int:
+    return int(name.rpartition(":")[2], 16)
 
 
 async def _accepts(port: int) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from phaseline.bench.plan import Plan
-from phaseline.bench.processes import free_port, listening, process
+from phaseline.bench.processes import Running, free_port, listening, process
 from phaseline.bench.target import Queues, Target, connected
 
 _SLOTS = "256"
@@ -40,7 +40,7 @@ class Stage:
         queues = queues or Queues.new()
         async with AsyncExitStack() as stack:
             if self.plan.address:
-                target = await stack.enter_async_context(connected(self.plan.address, queues))
+                target = await stack.enter_async_context(self._connected(self.plan.address, queues))
             else:
                 started = self._server(database or self.fresh(), worker == "embedded", queues)
                 target = await stack.enter_async_context(started)
@@ -84,6 +84,11 @@ class Stage:
             arguments += ["--processes", str(self.plan.processes)]
         command = "dev" if has_worker else "serve"
         async with process("phaseline", command, *arguments, given="") as server:
-            await listening(port, server)
-            async with connected(f"127.0.0.1:{port}", queues, server) as target:
+            await listening(port, server, self.plan.processes)
+            async with self._connected(f"127.0.0.1:{port}", queues, server) as target:
                 yield target
+
+    def _connected(
+        self, address: str, queues: Queues, server: Running | None = None
+    ) -> AbstractAsyncContextManager[Target]:
+        return connected(address, queues, server, connections=self.plan.connections)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 import grpc
 import msgspec
 
+from phaseline.bench.channels import channel_to
 from phaseline.bench.crowd import gathered
 from phaseline.bench.processes import Running
 from phaseline.v1 import execution_service_pb2 as pb2
@@ -144,10 +145,10 @@ class Target:
 
 @asynccontextmanager
 async def connected(
-    address: str, queues: Queues, server: Running | None = None
+    address: str, queues: Queues, server: Running | None = None, *, connections: int = 1
 ) -> AsyncIterator[Target]:
     """Connect the block to the server at *address*; leave nothing active there."""
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with channel_to(address, connections) as channel:
         target = Target(address, channel, queues, server)
         yield target
         if server is None:

@@ -48,6 +48,10 @@ class Measuring:
     processes: Annotated[
         int, typer.Option(min=1, help="Server processes on one port, over PostgreSQL.")
     ] = 1
+    connections: Annotated[
+        int,
+        typer.Option(min=1, help="Connections that callers share; of one, one process gets all."),
+    ] = 1
     phases: Annotated[
         list[int] | None,
         typer.Option(
@@ -81,6 +85,7 @@ class Measuring:
             address=self.address,
             db=self.db,
             processes=self.processes,
+            connections=self.connections,
             phases=tuple(self.phases or default.phases),
             workers=tuple(self.worker or default.workers),
             executions=tuple(sorted(self.executions or default.executions)),

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 import grpc
 import msgspec
 
+from phaseline.bench.channels import channel_to
 from phaseline.bench.load import Counted, Load, load, side_by_side
 from phaseline.bench.processes import echo_server
 from phaseline.bench.results import Goal, Result
@@ -94,7 +95,7 @@ async def _figures(
     seconds = stage.plan.seconds
     counted = Counted(_on(target.channel, call))
     used = target.server.processor_time if target.is_ours else 0
-    ceiling, ours = await _beside_ceiling(target.channel, call, counted, seconds)
+    ceiling, ours = await _beside_ceiling(stage, target.channel, call, counted)
     yield Result(f"{name}, {CALLERS} callers", ours.rate, "/s", ceiling.rate, share)
     if target.is_ours:
         each = (target.server.processor_time - used) / counted.calls * 1e6
@@ -109,11 +110,12 @@ async def _figures(
 
 
 async def _beside_ceiling(
-    channel: grpc.aio.Channel, call: Call, ours: Counted, seconds: float
+    stage: Stage, channel: grpc.aio.Channel, call: Call, ours: Counted
 ) -> tuple[Load, Load]:
     """Return what a server reaches that always sends one such answer, and what *ours* reaches."""
     answer = await Rpc(call.remote.path, bytes).on(channel)(call.request())
-    async with echo_server(answer) as address, grpc.aio.insecure_channel(address) as echo:
+    seconds, connections = stage.plan.seconds, stage.plan.connections
+    async with echo_server(answer) as address, channel_to(address, connections) as echo:
         return await side_by_side(
             _on(echo, call),
             ours,
