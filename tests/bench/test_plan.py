@@ -26,6 +26,7 @@ def test_one_word_stands_for_all_scenarios_of_watching() -> None:
     assert plan_of(("watch",), Plan()).scenarios == (
         "watch-fan-out",
         "watch-lag",
+        "watch-full",
         "watch-catch-up",
         "watch-idle",
     )

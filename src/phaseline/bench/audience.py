@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -23,19 +23,25 @@ class Audience:
         return msgspec.json.decode(await self._running.hear(), type=Sight)
 
     async def begin(self) -> None:
-        """Let those "following" measure from now on."""
+        """Let those "following" and "watching" measure from now on."""
         await self._running.say("begin")
 
     async def came(self) -> Came:
-        """Return what came to those "following" since `begin`."""
+        """Return what came to those who measure since `begin`."""
         await self._running.say("end")
         return msgspec.json.decode(await self._running.hear(), type=Came)
 
 
 @asynccontextmanager
-async def audience(target: Target, count: int, manner: str) -> AsyncIterator[Audience]:
-    """Let so many watch the active executions beside the block, "seeing" and so on."""
-    arguments = ("phaseline.bench.watchers", target.address, str(count), manner)
+async def audience(
+    target: Target, count: int, manner: str, ids: Sequence[str] = ()
+) -> AsyncIterator[Audience]:
+    """
+    Let so many watch beside the block, "seeing" and so on.
+
+    Those "watching" share the executions *ids*; all others watch what is active.
+    """
+    arguments = ("phaseline.bench.watchers", target.address, str(count), manner, *ids)
     async with process(*arguments) as running:
         await running.hear()
         yield Audience(running)

@@ -9,7 +9,7 @@ import msgspec
 #: In the order in which they are measured.
 SCENARIOS = (
     *("execute", "status", "get", "list", "active", "end-to-end", "agents"),
-    *("watch-fan-out", "watch-lag", "watch-catch-up", "watch-idle"),
+    *("watch-fan-out", "watch-lag", "watch-full", "watch-catch-up", "watch-idle"),
     *("memory", "faults", "history", "restart"),
 )
 #: One word for several.

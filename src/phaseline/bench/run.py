@@ -19,6 +19,7 @@ from phaseline.bench.scenarios.agents import agents
 from phaseline.bench.scenarios.catch_up import ReportRefused, catch_up
 from phaseline.bench.scenarios.ends import NotCompleted, ends
 from phaseline.bench.scenarios.fan_out import fan_out
+from phaseline.bench.scenarios.full import full
 from phaseline.bench.scenarios.history import history
 from phaseline.bench.scenarios.idle import idle
 from phaseline.bench.scenarios.killed import faults
@@ -39,6 +40,7 @@ SCENARIOS: dict[str, Scenario] = {
     "agents": agents,
     "watch-fan-out": fan_out,
     "watch-lag": lag,
+    "watch-full": full,
     "watch-catch-up": catch_up,
     "watch-idle": idle,
     "memory": held,

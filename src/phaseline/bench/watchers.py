@@ -1,9 +1,10 @@
 """
-Many watchers of the active executions, as a process of their own.
+Many watchers, as a process of their own.
 
-Says "synced" once all have the present state. Those that are "seeing" then say of each execution
-that was started when each of them saw it; those "following" say on the line "end" what came since
-"begin"; those "ignoring" read nothing more.
+They watch the active executions; those "watching" each watch one of those that are named, in the
+full view. Says "synced" once all have the present state. Those that are "seeing" then say of each
+execution that was started when each of them saw it; those "following" and "watching" say on the
+line "end" what came since "begin"; those "ignoring" read nothing more.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import grpc
 import msgspec
 
+from phaseline.v1 import execution_pb2, watch_pb2
 from phaseline.v1 import execution_service_pb2 as pb2
-from phaseline.v1 import watch_pb2
 
 #: Watchers that share a connection, as those of one client process would.
 _TO_A_CONNECTION = 20
-_PATH = "/phaseline.v1.ExecutionService/WatchActive"
+_SERVICE = "/phaseline.v1.ExecutionService"
 #: Of the watchers that follow, one in so many reads what the frames say: reading them all would
 #: measure this process.
 _ONE_IN = 20
@@ -114,7 +116,7 @@ class Watchers:
             self._lags.append(now - at.seconds - at.nanos / 1e9)
 
 
-async def main(address: str, count: int, manner: str) -> None:
+async def main(address: str, count: int, manner: str, ids: Sequence[str]) -> None:
     """Watch until stdin is closed."""
     watchers = Watchers(count)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
@@ -123,7 +125,9 @@ async def main(address: str, count: int, manner: str) -> None:
             for _ in range(0, count, _TO_A_CONNECTION)
         ]
         watching = [
-            tasks.create_task(_watch(watchers, channels[at // _TO_A_CONNECTION], at, manner))
+            tasks.create_task(
+                _watch(watchers, _stream(channels[at // _TO_A_CONNECTION], at, ids), at, manner)
+            )
             for at in range(count)
         ]
         await _obey(watchers)
@@ -131,16 +135,34 @@ async def main(address: str, count: int, manner: str) -> None:
             task.cancel()
 
 
-async def _watch(watchers: Watchers, channel: grpc.aio.Channel, at: int, manner: str) -> None:
-    call: Any = channel.unary_stream(_PATH, request_serializer=None, response_deserializer=None)
-    stream: Stream = call(pb2.WatchActiveRequest().SerializeToString())
+async def _watch(watchers: Watchers, stream: Stream, at: int, manner: str) -> None:
     match manner:
         case "seeing":
             await watchers.see(stream)
         case "following":
             await watchers.follow(stream, is_reader=at % _ONE_IN == 0)
+        case "watching":
+            await watchers.follow(stream, is_reader=True)
         case _:
             await watchers.ignore(stream)
+
+
+def _stream(channel: grpc.aio.Channel, at: int, ids: Sequence[str]) -> Stream:
+    """Open the watch of one of *ids*, or of what is active if there are none."""
+    if ids:
+        method, body = "Watch", _full(ids[at % len(ids)])
+    else:
+        method, body = "WatchActive", pb2.WatchActiveRequest().SerializeToString()
+    call: Any = channel.unary_stream(
+        f"{_SERVICE}/{method}", request_serializer=None, response_deserializer=None
+    )
+    stream: Stream = call(body)
+    return stream
+
+
+def _full(execution_id: str) -> bytes:
+    request = pb2.WatchRequest(execution_id=execution_id, view=execution_pb2.EXECUTION_VIEW_FULL)
+    return request.SerializeToString()
 
 
 async def _obey(watchers: Watchers) -> None:
@@ -179,4 +201,4 @@ def _channel(address: str) -> grpc.aio.Channel:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:]))

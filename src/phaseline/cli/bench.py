@@ -106,8 +106,8 @@ async def bench(
 
     Rates of calls are shown as a share of what a bare gRPC server reaches that always sends the
     same answer. Client, server, worker and watchers are processes of their own. Scenarios: execute,
-    status, get, list, active, end-to-end, agents, watch (watch-fan-out, watch-lag, watch-catch-up,
-    watch-idle), memory, faults, history, restart.
+    status, get, list, active, end-to-end, agents, watch (watch-fan-out, watch-lag, watch-full,
+    watch-catch-up, watch-idle), memory, faults, history, restart.
     """
     from phaseline import heap
     from phaseline.bench.plan import PlanError, plan_of
