@@ -20,11 +20,13 @@ def test_what_was_put_first_makes_room() -> None:
     assert 5 < len(kept) < 10
 
 
-def test_what_is_larger_than_the_room_is_not_kept() -> None:
+def test_what_is_larger_than_the_room_is_kept_until_the_next_is_put() -> None:
     recent: Recent[str] = Recent(room=10_000)
     recent.put("small", "small", 10)
     recent.put("large", "large", 20_000)
-    assert recent.get("large") is None
+    assert (recent.get("small"), recent.get("large")) == (None, "large")
+    recent.put("small", "small", 10)
+    assert (recent.get("small"), recent.get("large")) == ("small", None)
 
 
 def test_replacing_takes_no_more_room() -> None:

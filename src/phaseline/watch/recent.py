@@ -34,7 +34,7 @@ class Piece(NamedTuple, Generic[Place]):
 
 
 class Recent(Generic[V]):
-    """Keeps values until those put after them take up the room."""
+    """Keeps values until those put after them take up the room; the newest one in any case."""
 
     def __init__(self, room: int = _ROOM) -> None:
         self._room, self._taken = room, 0
@@ -53,6 +53,6 @@ class Recent(Generic[V]):
         size += _OVERHEAD
         self._values[name] = value, size
         self._taken += size
-        while self._taken > self._room:
+        while self._taken > self._room and len(self._values) > 1:
             _, (_, freed) = self._values.popitem(last=False)
             self._taken -= freed

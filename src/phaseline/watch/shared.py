@@ -22,6 +22,10 @@ from phaseline.watch.token import Tokens
 #: So long a piece of a snapshot is shared. What changed meanwhile is then sent after it.
 _FRESH_SECONDS = 1.0
 
+#: Bytes of frames for all who follow what is active: as good as all of them want the same ones,
+#: and all of them want those within a second.
+_ROOM_OF_NOW = 512 * 1024
+
 T = TypeVar("T")
 
 
@@ -58,6 +62,10 @@ class Sizes(msgspec.Struct, frozen=True):
     look: int = 2_000
 
 
+def _of_now() -> Recent[Step[ActiveCursor]]:
+    return Recent(_ROOM_OF_NOW)
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all watches of a process use."""
@@ -74,7 +82,7 @@ class Shared:
     terms: Terms
     turns: asyncio.Semaphore
     sizes: Sizes = field(default_factory=Sizes)
-    active_steps: Recent[Step[ActiveCursor]] = field(default_factory=Recent)
+    active_steps: Recent[Step[ActiveCursor]] = field(default_factory=_of_now)
     tree_steps: Recent[Step[TreeCursor]] = field(default_factory=Recent)
     active_pieces: Recent[Piece[str]] = field(default_factory=Recent)
     tree_pieces: Recent[Piece[Spot]] = field(default_factory=Recent)
