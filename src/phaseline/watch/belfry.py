@@ -33,10 +33,6 @@ class Belfry(Generic[Name]):
         """Return the bells of all who listen for *name*."""
         return self._bells.get(name, ())
 
-    def by_name(self) -> Iterator[tuple[Name, Sequence[Bell]]]:
-        """Yield each name that somebody listens for, and its bells."""
-        yield from self._bells.items()
-
     @contextmanager
     def listening(self, name: Name, waker: Waker) -> Iterator[Bell]:
         """Let a bell wake *waker* within the block."""

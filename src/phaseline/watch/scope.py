@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TypeAlias
+
 import msgspec
 
 from phaseline.app.changes import Entry, Folded
@@ -9,6 +12,12 @@ from phaseline.app.queries import ExecutionFilter
 from phaseline.app.tokens import digest_of
 from phaseline.domain.execution import Execution
 from phaseline.watch.ports import Kind
+
+#: A field that never changes, and its value.
+Mark: TypeAlias = tuple[str, str]
+
+#: What every execution has.
+_ANY: Mark = ("", "")
 
 
 class Scope:
@@ -20,6 +29,8 @@ class Scope:
         self.matching = msgspec.structs.replace(matching, active_only=True)
         self.digest = digest_of((workspace_id, self.matching))
         self._statuses = self.matching.wanted_statuses() or frozenset()
+        #: An execution that has none of these does not match.
+        self.marks = _marks_of_filter(self.matching)
         self._takes_any_spec = msgspec.structs.replace(self.matching, statuses=()) == _ALL
 
     def __eq__(self, other: object) -> bool:
@@ -60,3 +71,42 @@ class Scope:
 
 
 _ALL = ExecutionFilter(active_only=True)
+
+
+def marks_of(execution: Execution) -> Iterator[Mark]:
+    """Yield all that *execution* can be found by."""
+    spec = execution.spec
+    yield _ANY
+    yield "chat_message_id", spec.chat_message_id
+    yield "parent_execution_id", spec.parent_execution_id
+    yield "root_execution_id", spec.root_execution_id
+    yield "batch_id", spec.batch_id
+    yield "session_ids", spec.session_id
+    yield "user_ids", spec.user_id
+    for name, value in spec.labels.items():
+        yield f"labels.{name}", value
+    for repo in spec.repos:
+        yield "repos", repo
+    yield "responder_ids", spec.responder_id
+    yield "queue_names", spec.queue_name
+    yield "workflow_ids", execution.workflow.workflow_id
+
+
+def _marks_of_filter(matching: ExecutionFilter) -> frozenset[Mark]:
+    """Return marks of which every execution that matches has one, few others have it too."""
+    for field in ("chat_message_id", "parent_execution_id", "root_execution_id", "batch_id"):
+        if value := getattr(matching, field):
+            return frozenset(((field, value),))
+    for name, value in matching.labels.items():
+        return frozenset(((f"labels.{name}", value),))
+    for field in (
+        "session_ids",
+        "user_ids",
+        "repos",
+        "responder_ids",
+        "queue_names",
+        "workflow_ids",
+    ):
+        if values := getattr(matching, field):
+            return frozenset((field, value) for value in values)
+    return frozenset((_ANY,))

@@ -14,6 +14,7 @@ from phaseline.watch.belfry import Belfry
 from phaseline.watch.bell import Bell, Waker
 from phaseline.watch.ports import Clock
 from phaseline.watch.scope import Scope
+from phaseline.watch.scopes import Scopes
 from phaseline.watch.tail import Tail
 from phaseline.watch.waking import Pace, Waking
 
@@ -41,7 +42,7 @@ class Signal:
         self._waiting: dict[Key, dict[asyncio.Future[None], None]] = {}
         self._executions: Belfry[Key] = Belfry(self._new_bell)
         self._trees: Belfry[Key] = Belfry(self._new_bell)
-        self._scopes: dict[str, Belfry[Scope]] = {}
+        self._scopes: dict[str, Scopes] = {}
 
     @property
     def head(self) -> int:
@@ -97,7 +98,7 @@ class Signal:
     @contextmanager
     def scope_bell(self, scope: Scope, waker: Waker) -> Iterator[Bell]:
         """Wake *waker* when something in *scope* has changed."""
-        bells = self._scopes.setdefault(scope.workspace_id, Belfry(self._new_bell))
+        bells = self._scopes.setdefault(scope.workspace_id, Scopes(self._new_bell))
         try:
             with bells.listening(scope, waker) as bell:
                 yield bell
@@ -181,9 +182,7 @@ class Signal:
                 yield from self._trees.of(key)
         scopes = self._scopes.get(entry.key.workspace_id)
         if scopes is not None:
-            for scope, bells in scopes.by_name():
-                if scope.concerns(entry):
-                    yield from bells
+            yield from scopes.concerned(entry)
 
     def _all_bells(self) -> Iterator[Bell]:
         yield from self._executions
