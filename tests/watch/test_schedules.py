@@ -9,7 +9,7 @@ from operator import add
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from phaseline.app.changes import Commit
@@ -189,7 +189,15 @@ schedules = st.tuples(begun, st.lists(actions, min_size=4, max_size=40)).map(lam
 stalls = st.lists(st.integers(0, 6), max_size=4)
 
 
+#: What happens beside a tree of which one below is left: it is not to be asked after again.
+LEFT_ALONE = [
+    *(("commit", {"c": 0, "d": 0}, False), ("commit", {"c": 2}, False)),
+    *(("watch", "c", True, 0), ("turn", 4), ("commit", {"a": 0}, False)),
+]
+
+
 @given(schedules, stalls)
+@example(LEFT_ALONE, [0])
 @settings(max_examples=100, report_multiple_bugs=False)
 def test_the_guarantees_hold_for_any_schedule(
     schedule: list[tuple[Any, ...]], stalls: list[int]

@@ -118,4 +118,7 @@ class TreeFollower:
         """Skip what does not concern this watch."""
         reached = self._shared.signal.quiet_until(self._bell, self.cursor.after)
         if reached > self.cursor.after:
+            if self._unsettled_at == self.cursor.after:
+                # Nothing of the tree has changed since, so it need not be asked after again.
+                self._unsettled_at = reached
             self.cursor = TreeCursor(reached, self.cursor.snapshot)
