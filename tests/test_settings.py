@@ -198,6 +198,7 @@ def test_a_token_does_not_show() -> None:
     [
         ("/data/p.db", "sqlite:////data/p.db"),
         ("sqlite:////data/p.db", "sqlite:////data/p.db"),
+        ("sqlite+aiosqlite:////data/p.db", "sqlite+aiosqlite:////data/p.db"),
         ("postgresql://u:p@h/d", "postgresql://u:p@h/d"),
         ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),
     ],

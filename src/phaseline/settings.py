@@ -43,6 +43,7 @@ _DEFAULTS_IN_WORDS = {
     "worker.work_root": "`phaseline/agents` in `$XDG_STATE_HOME`",
 }
 _POSTGRESQL = ("postgresql", "postgresql+asyncpg")
+_SQLITE = ("sqlite", "sqlite+aiosqlite")
 _ONLY_IN_THE_FILE = ("prices",)
 
 #: What a value must be, by the type of pydantic's error.
@@ -261,7 +262,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_database(cls, value: str) -> str:
         scheme, separator, path = value.partition("://")
-        is_known = scheme in _POSTGRESQL or (scheme == "sqlite" and path.strip("/"))
+        is_known = scheme in _POSTGRESQL or (scheme in _SQLITE and path.strip("/"))
         if separator and not is_known:
             raise ValueError('must be a path, "sqlite:///PATH" or "postgresql://HOST/DATABASE"')
         return value

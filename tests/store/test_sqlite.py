@@ -94,6 +94,7 @@ async def test_a_path_is_taken_as_it_stands(tmp_path: Path, name: str) -> None:
 
 def test_a_url_names_the_file() -> None:
     assert sqlite_path("sqlite:////var/phaseline.db") == Path("/var/phaseline.db")
+    assert sqlite_path("sqlite+aiosqlite:////var/phaseline.db") == Path("/var/phaseline.db")
     assert sqlite_path("data/phaseline.db") == Path("data/phaseline.db")
     with pytest.raises(ValueError, match="is no SQLite database: give a path"):
         sqlite_path("mysql://somewhere/else")

@@ -10,7 +10,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGES = ("phaseline", "grpcio", "protobuf", "SQLAlchemy", "aiosqlite", "msgspec")
+_PACKAGES = ("phaseline", "grpcio", "protobuf", "SQLAlchemy", "msgspec")
 _FLUSHES = 40
 _PAGE = b"\0" * 4096
 
