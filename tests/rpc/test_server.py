@@ -67,6 +67,12 @@ async def test_a_request_larger_than_allowed_is_refused() -> None:
     assert error.reason == "RESOURCE_EXHAUSTED"
 
 
+async def test_thousands_of_calls_at_once_are_all_answered() -> None:
+    async with serving({"ExecutionService": Echo()}) as api:
+        calls = [api.executions.GetStatus(pb.GetStatusRequest()) for _ in range(4000)]
+        await asyncio.gather(*calls)
+
+
 async def test_an_old_connection_is_replaced_without_a_failed_call() -> None:
     options = Options(
         LOCAL,

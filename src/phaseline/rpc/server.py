@@ -19,6 +19,7 @@ from phaseline.rpc.reflection import reflection_handlers
 from phaseline.rpc.wakeups import read_at_once
 
 _MIB = 1024 * 1024
+_MOST_PENDING = 20_000
 _OURS = "/phaseline."
 
 
@@ -106,6 +107,10 @@ def _arguments(options: Options) -> Sequence[tuple[str, Any]]:
         ("grpc.so_reuseport", int(options.shares_port)),
         ("grpc.max_receive_message_length", options.max_request_size),
         ("grpc.max_send_message_length", 16 * _MIB),
+        # Calls that came in and had no turn yet. Past a thousand, which a pause of seconds may
+        # leave behind, gRPC would by default tell more and more callers that they had cancelled.
+        ("grpc.server.max_pending_requests", _MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
         # Clients may ping while they have no call, and more often than every five minutes;
         # by default that is answered with GOAWAY.
         ("grpc.keepalive_permit_without_calls", 1),
