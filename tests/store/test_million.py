@@ -57,7 +57,8 @@ GROWING = {"executions", "phases", "payloads", "contents", "changes", "requests"
     "execution_repos",
 }
 
-_GROWTH, _LITTLE = 1.5, 100
+# What two processes do at the same time is counted with the one or the other.
+_GROWTH, _LITTLE = 1.5, 500
 # So many in a row are of every kind: some are in a batch, and some in trees.
 _SOME = 1_200
 # A failure has cost little. Who asks for the dearest failures waits until all that cost more and
