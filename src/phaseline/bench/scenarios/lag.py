@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import nullcontext
 
 from phaseline.bench.audience import Audience, audience
-from phaseline.bench.crowd import gathered
 from phaseline.bench.load import Load, load, loaded, paced
 from phaseline.bench.results import Goal, Result
 from phaseline.bench.stage import Stage
@@ -38,10 +37,9 @@ _NAME = f"{_READING + _SILENT} watchers, {_RATE:.0f} changes/s"
 async def lag(stage: Stage) -> AsyncGenerator[Result]:
     """Yield lags, writes and memory; and the writes that watchers who never read leave over."""
     seconds = stage.plan.seconds * _LONGER
-    # The server keeps the newest changes in memory, with watchers or without.
-    kept = await _kept_of_changes(stage, int(_RATE * seconds)) if not stage.plan.address else 0
     async with stage.target() as target:
         changes = Changes(target, await target.start_idle(_CHANGING))
+        kept = await _kept_of_changes(target, changes, seconds) if target.is_ours else 0
         before = target.server.memory if target.is_ours else 0
         async with audience(target, _READING, "following") as reading:
             async with audience(target, _SILENT, "ignoring"):
@@ -86,13 +84,13 @@ async def _followed(
         yield Result(f"{_NAME}, memory over that midway", growth, "x", goal=_FLAT)
 
 
-async def _kept_of_changes(stage: Stage, count: int) -> int:
-    """Return the bytes by which so many changes let a server grow that nobody watches."""
-    async with stage.target() as target:
-        changes = Changes(target, await target.start_idle(_CHANGING))
-        before = target.server.memory
-        await gathered(lambda _: changes.next(), range(count), at_once=_WRITERS)
-        return target.server.memory - before
+async def _kept_of_changes(target: Target, changes: Changes, seconds: float) -> int:
+    """Return the bytes by which so long a stream of changes lets it grow that nobody watches."""
+    # The first of them find room that starting executions has left.
+    await paced(changes.next, rate=_RATE, seconds=seconds / 2)
+    midway = target.server.memory
+    await paced(changes.next, rate=_RATE, seconds=seconds / 2)
+    return (target.server.memory - midway) * 2
 
 
 async def _in_pairs(
