@@ -216,7 +216,7 @@ class Settings(BaseSettings):
         8, "connections to PostgreSQL for reads; a process has two more, to write and to listen"
     )
     db_listen: bool = _said(
-        True, "hear of what others commit; false behind a pooler that shares connections"
+        True, "hear of what others commit, on connections of its own; false behind a pooler"
     )
     db_prepare: bool = _said(
         True, "keep statements prepared; false behind a pooler that cannot pass them on"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import subprocess
 import sys
@@ -28,6 +29,10 @@ asyncio.run(main())
 """
 
 
+def _readable(ours: socket.socket) -> list[int]:
+    return [each.fileno() for each in select.select([ours], [], [], 0)[0]]
+
+
 @contextmanager
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
@@ -46,6 +51,23 @@ async def test_all_but_the_byte_that_its_reader_reads_are_taken(waiting: int) ->
         theirs.send(b"." * waiting)
         assert await woken.get() == b"."
         loop.remove_reader(ours)
+
+
+async def test_what_gathers_later_is_taken_within_a_few_turns() -> None:
+    loop = asyncio.get_running_loop()
+    woken: asyncio.Queue[bytes] = asyncio.Queue()
+    with pair() as (ours, theirs):
+        with read_at_once():
+            loop.add_reader(ours, lambda: woken.put_nowait(ours.recv(1)))
+        theirs.send(b".")
+        await woken.get()
+        theirs.send(b"." * 200)
+        read = [await woken.get()]
+        # One is left to read each time, and only what comes next ends the wait.
+        while ours.fileno() in _readable(ours):
+            read.append(await woken.get())
+        loop.remove_reader(ours)
+    assert 1 < len(read) <= 9
 
 
 async def test_readers_of_others_are_left_alone() -> None:

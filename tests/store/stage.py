@@ -98,6 +98,7 @@ class FailingBackend:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.sets_no_more = backend.sets_no_more
         self.works: list[Work] = []
         self.loads: list[Needs] = []
         self.before: list[Exception] = []

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,19 @@ async def test_what_leads_nowhere_is_noticed_within_seconds_on_both_sides(url: s
     assert shown == ["5", "10000", "30s", "30s", "30s"]
     await alone.close()
     await database.close()
+
+
+async def test_what_moves_a_whole_database_may_wait_for_the_other_side(url: str) -> None:
+    database = PostgresDatabase(url, pool_size=1)
+    async with database.long_turn() as run:
+        for name in ("idle_in_transaction_session_timeout", "lock_timeout"):
+            shown = await run(partial(_setting, name))
+            assert shown == "0"
+    await database.close()
+
+
+def _setting(name: str, connection: Connection) -> str:
+    return str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
 
 
 async def test_a_connection_that_is_shared_is_left_as_it_is(url: str) -> None:

@@ -102,3 +102,19 @@ def test_a_filter_is_found_until_the_last_who_has_it_is_gone() -> None:
             pass
         assert list(scopes.concerned(entry)) == [bell]
     assert list(scopes.concerned(entry)) == []
+
+
+def test_of_filters_that_differ_in_order_only_nothing_stays() -> None:
+    scopes = scopes_of()
+    labels = {"a": "1", "b": "2"}
+    one, other = (
+        Scope(WORKSPACE, ExecutionFilter(labels=given))
+        for given in (labels, dict(reversed(labels.items())))
+    )
+    assert one == other
+    with (
+        scopes.listening(one, Waker(ManualClock())),
+        scopes.listening(other, Waker(ManualClock())),
+    ):
+        assert scopes._marked
+    assert not scopes._marked

@@ -1,4 +1,4 @@
-"""Reading at once all that gRPC wakes the event loop with."""
+"""Reading many at a time of the bytes that gRPC wakes the event loop with."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from typing import Any
 
 _MOST = 4096
-#: Looking is two calls of the system. Once in so many turns keeps the socket from filling up.
+#: Looking is two calls of the system. A socket that one long turn has filled is empty again after
+#: so many.
 _EVERY = 8
 
 
 @contextmanager
 def read_at_once() -> Iterator[None]:
     """
-    Let what is made of gRPC within the block read its wake-ups at once.
+    Let what is made of gRPC within the block read its wake-ups many at a time.
 
     A thread of gRPC writes a byte to a socket for each event, and the loop handles all events
     there are, but reads one byte in each turn. Some hundred unread bytes fill the socket. Then the

@@ -58,14 +58,26 @@ class Prepared:
     executions: Sequence[Execution]
 
 
-def prepare(batch: Batch, place: Place, encoder: Encoder, housekeeping: Housekeeping) -> Prepared:
-    """Return the transaction that makes *batch* durable in a database that stands at *place*."""
-    return _Preparation(batch, place, encoder).run(housekeeping)
+def prepare(
+    batch: Batch,
+    place: Place,
+    encoder: Encoder,
+    housekeeping: Housekeeping,
+    *,
+    sets_no_more: bool,
+) -> Prepared:
+    """
+    Return the transaction that makes *batch* durable in a database that stands at *place*.
+
+    Of an execution that changes it *sets_no_more* than has changed, or all that can.
+    """
+    return _Preparation(batch, place, encoder, sets_no_more).run(housekeeping)
 
 
 class _Preparation:
-    def __init__(self, batch: Batch, place: Place, encoder: Encoder) -> None:
+    def __init__(self, batch: Batch, place: Place, encoder: Encoder, sets_no_more: bool) -> None:
         self._batch, self._encoder = batch, encoder
+        self._sets_no_more = sets_no_more
         self._before = place
         # A revision is something new to see, and not every commit makes that.
         self._revision = place.head + bool(batch.visible)
@@ -179,7 +191,9 @@ class _Preparation:
         return execution
 
     def _put_rows(self, before: Execution, execution: Execution, changed: Sequence[int]) -> None:
-        key, statement = execution.key, _change_of(before, execution)
+        key, statement = execution.key, st.CHANGE_EXECUTION
+        if self._sets_no_more:
+            statement = _change_of(before, execution)
         changes = rows.execution_changes(execution)[: len(statement.columns)]
         self._add(statement, (*changes, *key))
         for position in changed:

@@ -44,6 +44,9 @@ POOL_SIZE = 8
 class SqliteBackend:
     """`Backend` of the writer, over one SQLite file and the memory of the process that owns it."""
 
+    # It writes an entry in each index of a column that is set, even where it stays as it was.
+    sets_no_more = True
+
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 

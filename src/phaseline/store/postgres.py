@@ -54,6 +54,12 @@ _TAKE_TURN = text(
     f"'{_STOPPED_MILLISECONDS}', true), epoch, head, commits FROM identity FOR UPDATE"
 )
 
+# For what moves a whole database: while one side of it works, the other is idle.
+_TAKE_YOUR_TIME = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', '0', true), "
+    "set_config('lock_timeout', '0', true)"
+)
+
 _LOOK = text("SELECT epoch, head, commits FROM identity")
 
 
@@ -140,6 +146,7 @@ class PostgresDatabase:
         """
         async with self._connected(self._writing) as connection:
             with _failures():
+                await connection.execute(_TAKE_YOUR_TIME)
                 await connection.execute(select(identity.c.head).with_for_update())
 
             async def run(job: Callable[[Connection], T]) -> T:

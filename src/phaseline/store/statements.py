@@ -98,8 +98,8 @@ _OWN = ("workspace_id", "execution_id")
 #: First of all: only the database that this process knows has that row, and only as it left it.
 MOVE_HEAD = _update(tables.identity, "head", "commits", keys=("number", "epoch", "commits"))
 ADD_WORKFLOW = _insert(tables.workflows)
-# To set a column costs an entry in each of its indexes, even where it stays as it was. So of what
-# can change a row is set from the left only as far as it did.
+# In the order in which more and more indexes know them: where that counts, a row is set from the
+# left only as far as it has changed.
 _INDEXED_NOWHERE = ("updated_at", "started_at", "due_at", "state")
 _FIGURES = ("total_tokens", "cost_nanos")
 _STATUS = ("status", "completed_at", "is_purged")

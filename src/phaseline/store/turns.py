@@ -37,6 +37,10 @@ class PostgresBackend:
     that was committed before it: limits, queues and leases are as exact as in one process.
     """
 
+    # It compares what is set with what was. And all that a commit does is one text, of which fewer
+    # differ so.
+    sets_no_more = False
+
     def __init__(
         self,
         database: PostgresDatabase,

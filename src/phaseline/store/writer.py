@@ -47,6 +47,10 @@ _GATHERING = 0.003
 class Backend(Protocol):
     """The database under the writer. All of it may raise `StoreFailed`."""
 
+    @property
+    def sets_no_more(self) -> bool:
+        """Whether of a row no more is set than has changed."""
+
     def turn(self) -> AbstractAsyncContextManager[None]:
         """
         Let nobody else commit during the block, with which memory begins as the database is.
@@ -281,7 +285,13 @@ class GroupWriter:
             self._is_away = False
 
     async def _store(self, batch: Batch) -> None:
-        prepared = prepare(batch, self._working.place, self._encoder, self._tidy)
+        prepared = prepare(
+            batch,
+            self._working.place,
+            self._encoder,
+            self._tidy,
+            sets_no_more=self._backend.sets_no_more,
+        )
         await self._points.reached(Point.COMMIT_BEFORE)
         self._in_doubt = (batch, prepared)
         with tracing.span("commit", executions=len(prepared.executions)):

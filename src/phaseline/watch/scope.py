@@ -97,7 +97,9 @@ def _marks_of_filter(matching: ExecutionFilter) -> frozenset[Mark]:
     for field in ("chat_message_id", "parent_execution_id", "root_execution_id", "batch_id"):
         if value := getattr(matching, field):
             return frozenset(((field, value),))
-    for name, value in matching.labels.items():
+    if matching.labels:
+        # In whatever order they come, they are the same filter.
+        name, value = min(matching.labels.items())
         return frozenset(((f"labels.{name}", value),))
     for field in (
         "session_ids",

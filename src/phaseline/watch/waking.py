@@ -20,7 +20,7 @@ class Pace(msgspec.Struct, frozen=True):
     #: as long as a few calls that come in meanwhile.
     at_once: int = 8
     #: After a slice nobody is woken for so many times as long as it took to have all in it begin:
-    #: to begin is half of what a frame costs, and half of the time is for everybody else.
+    #: to begin is half of what a frame costs, and more than half of the time is for others.
     rest: float = 4.0
     #: For each who was woken it is at least so long; and no longer once nobody waits.
     least_rest: float = 50e-6
