@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from phaseline.bench.faults import Load, workflow
-from phaseline.client import Client
 from tests.process.test_replicas import PATIENCE, Callers, Replicas
 from tests.support import pooler, postgres
 from tests.support.pooler import Pooler
@@ -56,12 +54,7 @@ async def test_servers_and_the_pooler_are_killed_and_nothing_is_lost(
     }
     replicas = Replicas(pooled, _SERVERS, 2, environment)
     load = Load(replicas)
-    async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(Client(replicas.target(at), timeout=PATIENCE))
-            for at in range(_SERVERS)
-        ]
-        await stack.enter_async_context(replicas.at_work())
+    async with replicas.clients() as clients, replicas.at_work():
         await clients[0].apply_workflow(workflow())
         callers: Any = Callers(clients)
         async with load.on(callers):

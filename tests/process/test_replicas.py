@@ -78,6 +78,15 @@ class Replicas:
         return "ipv4:" + ",".join(self.addresses[at:] + self.addresses[:at])
 
     @asynccontextmanager
+    async def clients(self) -> AsyncIterator[list[Client]]:
+        """Give the block a client for each server, which goes on with another."""
+        async with AsyncExitStack() as stack:
+            yield [
+                await stack.enter_async_context(Client(self.target(at), timeout=PATIENCE))
+                for at in range(len(self.addresses))
+            ]
+
+    @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         """Keep all of them running beside the block."""
         async with asyncio.TaskGroup() as tasks:
@@ -176,10 +185,7 @@ async def test_nothing_is_lost_and_watches_keep_their_promises(
     load = Load(replicas)
     active, singles = Witness(replicas), dict[str, Witness]()
     async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(Client(replicas.target(at), timeout=PATIENCE))
-            for at in range(servers)
-        ]
+        clients = await stack.enter_async_context(replicas.clients())
         await stack.enter_async_context(replicas.at_work())
         await clients[0].apply_workflow(workflow())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

@@ -28,8 +28,7 @@ def next_moment(execution: Execution) -> datetime | None:
     due = None if is_stopping else _earlier(run_deadline(execution), execution.waits_until)
     for position, phase in enumerate(execution.phases):
         if phase.lease is not None:
-            end = lease_end(phase.lease)
-            due = end if due is None or end < due else due
+            due = _earlier(due, lease_end(phase.lease))
         elif (
             phase.next_attempt_at is not None
             and not is_stopping
